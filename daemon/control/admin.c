@@ -1,0 +1,376 @@
+/*
+ * The socket of mtcpctl: a request is one line of JSON, {"cmd":"stats"}, and
+ * so is the answer: {"cmd":"stats","data":...} or {"error":"..."}.
+ *
+ * Listings of connections, neighbours and routes are filled by engines, a
+ * slice a loop of theirs, and written as they come: neither an engine nor this
+ * thread stalls, and no more than WRITE_HIGH waits in memory for a slow reader.
+ *
+ *	list_next -> MAIL_LIST -> engine fills slice -> list_done -+
+ *	    ^  (output below WRITE_HIGH, else when it is drained)  |
+ *	    +------------------------------------------------------+
+ *
+ * Ownership  The slice is the engine's while the op is open; a session that
+ *            hangs up meanwhile is freed by list_done.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "control/control.h"
+
+#define SESSIONS_MAX	32
+#define LINE_MAX_BYTES	4096
+#define WRITE_HIGH	(256u << 10)
+#define WRITE_LOW	(64u << 10)
+#define SLICE		256		/* entries a mail */
+
+union slice {
+	struct tcp_info conns[SLICE];
+	struct net_neigh_entry neigh[SLICE];
+	struct net_route routes[SLICE];
+};
+
+struct admin {
+	struct admin *next;
+	struct control *control;
+	struct bufferevent *bev;	/* NULL: hung up, waits for the op */
+	/* the listing under way */
+	const struct listing *listing;	/* NULL: none */
+	struct op op;
+	uint32_t engine, cursor;
+	bool drained_wanted;		/* goes on when the output is drained */
+	bool comma;
+	uint32_t conns[TCP_CLIENTS_MAX];	/* counted, by client slot */
+	union slice slice;
+};
+
+/* A kind of listing that engines fill.  Without print, connections are only
+ * counted, for the table of clients. */
+struct listing {
+	const char *cmd;
+	enum mail_list what;
+	bool all_engines;		/* or engine 0, which knows it all */
+	void (*print)(const struct admin *a, struct evbuffer *out, uint32_t i);
+};
+
+/* ---- sessions ---- */
+
+static void admin_free(struct admin *a)
+{
+	struct control *c = a->control;
+	struct admin **at = &c->admins;
+
+	while (*at != a)
+		at = &(*at)->next;
+	*at = a->next;
+	c->admin_count--;
+	free(a);
+}
+
+static void hang_up(struct admin *a)
+{
+	if (a->bev)
+		bufferevent_free(a->bev);
+	a->bev = NULL;
+	if (!a->op.tag)
+		admin_free(a);
+}
+
+void admin_close_all(struct control *c)
+{
+	struct admin *a = c->admins, *next;
+
+	for (; a; a = next) {
+		next = a->next;
+		hang_up(a);
+	}
+}
+
+static void say_json(struct admin *a, json_t *answer)
+{
+	char *text = json_dumps(answer, JSON_COMPACT);
+
+	json_decref(answer);
+	if (!text)
+		return;
+	evbuffer_add_printf(bufferevent_get_output(a->bev), "%s\n", text);
+	free(text);
+}
+
+static void say_error(struct admin *a, const char *text)
+{
+	say_json(a, json_pack("{s:s}", "error", text));
+}
+
+/* ---- what engines list ---- */
+
+static void print_conn(const struct admin *a, struct evbuffer *out,
+		       uint32_t i)
+{
+	const struct tcp_info *t = &a->slice.conns[i];
+	char local[ADDR_TEXT_BYTES], remote[ADDR_TEXT_BYTES];
+
+	evbuffer_add_printf(out, "{\"engine\":%u,\"state\":\"%s\","
+		"\"client\":%u,\"context\":%u,\"cookie\":%u,"
+		"\"local\":\"%s\",\"lport\":%u,\"remote\":\"%s\",\"rport\":%u,"
+		"\"recv_q\":%u,\"send_q\":%u,\"unsent\":%u,\"cwnd\":%u,"
+		"\"ssthresh\":%u,\"snd_wnd\":%u,\"rcv_wnd\":%u,"
+		"\"srtt_us\":%u,\"rttvar_us\":%u,\"rto_us\":%u,\"mss\":%u,"
+		"\"retransmits\":%u,\"cc\":\"%.8s\"}",
+		a->engine, tcp_state_name(t->state), t->client, t->context,
+		t->cookie, addr_text(&t->local, local), ntohs(t->lport),
+		addr_text(&t->remote, remote), ntohs(t->rport), t->rcv_queued,
+		t->snd_queued, t->snd_unsent, t->cwnd, t->ssthresh, t->snd_wnd,
+		t->rcv_wnd, t->srtt_us, t->rttvar_us, t->rto_us, t->mss,
+		t->retransmits, t->cc);
+}
+
+/* Of letters, digits, - and _: needs no quoting. */
+static const char *port_name(const struct admin *a, uint8_t port)
+{
+	return port < a->control->port_count ? a->control->ports[port]->name :
+	       "?";
+}
+
+static const char *neigh_state_text(uint8_t state)
+{
+	static const char *const names[] = {
+		[NEIGH_FREE] = "free", [NEIGH_INCOMPLETE] = "incomplete",
+		[NEIGH_REACHABLE] = "reachable", [NEIGH_STALE] = "stale",
+		[NEIGH_FAILED] = "failed", [NEIGH_STATIC] = "static" };
+
+	return state <= NEIGH_STATIC ? names[state] : "unknown";
+}
+
+static void print_neigh(const struct admin *a, struct evbuffer *out,
+			uint32_t i)
+{
+	const struct net_neigh_entry *n = &a->slice.neigh[i];
+	char text[ADDR_TEXT_BYTES];
+
+	evbuffer_add_printf(out, "{\"address\":\"%s\",\"mac\":"
+		"\"%02x:%02x:%02x:%02x:%02x:%02x\",\"port\":\"%s\","
+		"\"state\":\"%s\",\"age_s\":%u}",
+		addr_text(&n->addr, text), n->mac[0], n->mac[1], n->mac[2],
+		n->mac[3], n->mac[4], n->mac[5], port_name(a, n->port),
+		neigh_state_text(n->state), n->age_s);
+}
+
+static void print_route(const struct admin *a, struct evbuffer *out,
+			uint32_t i)
+{
+	const struct net_route *r = &a->slice.routes[i];
+	char net[ADDR_TEXT_BYTES], gateway[ADDR_TEXT_BYTES] = "";
+
+	if (!addr_is_any(&r->gateway))
+		addr_text(&r->gateway, gateway);
+	evbuffer_add_printf(out, "{\"network\":\"%s/%u\",\"gateway\":\"%s\","
+		"\"port\":\"%s\",\"metric\":%u}", addr_text(&r->net, net),
+		r->prefix >= 96 ? r->prefix - 96u : r->prefix, gateway,
+		port_name(a, r->port), r->metric);
+}
+
+static const struct listing listings[] = {
+	{ "conns", MAIL_LIST_CONNS, true, print_conn },
+	{ "arp", MAIL_LIST_NEIGH, false, print_neigh },
+	{ "routes", MAIL_LIST_ROUTES, false, print_route },
+	{ "clients", MAIL_LIST_CONNS, true, NULL },
+};
+
+static void list_done(struct control *c, struct op *op);
+
+static void list_end(struct admin *a)
+{
+	if (a->listing->print)
+		evbuffer_add_printf(bufferevent_get_output(a->bev), "]}\n");
+	else
+		say_json(a, json_pack("{s:s,s:o}", "cmd", a->listing->cmd,
+				      "data", stats_clients(a->control,
+							    a->conns)));
+	a->listing = NULL;
+	bufferevent_enable(a->bev, EV_READ);
+	bufferevent_trigger(a->bev, EV_READ, 0);
+}
+
+static void list_next(struct admin *a)
+{
+	struct mail m = { .type = MAIL_LIST };
+
+	if (evbuffer_get_length(bufferevent_get_output(a->bev)) > WRITE_HIGH) {
+		a->drained_wanted = true;
+		return;
+	}
+	m.list.what = a->listing->what;
+	m.list.cursor = a->cursor;
+	m.list.out = &a->slice;
+	m.list.max = SLICE;
+	op_ask(a->control, &a->op, a->engine, &m, list_done);
+}
+
+/* False when this engine has no more to tell. */
+static bool list_take(struct admin *a, const struct op *op)
+{
+	struct evbuffer *out = bufferevent_get_output(a->bev);
+
+	for (uint32_t i = 0; i < op->count && i < SLICE; i++) {
+		if (!a->listing->print) {
+			a->conns[a->slice.conns[i].client % TCP_CLIENTS_MAX]++;
+			continue;
+		}
+		if (a->comma)
+			evbuffer_add(out, ",", 1);
+		a->comma = true;
+		a->listing->print(a, out, i);
+	}
+	if (op->error || !op->count || op->cursor == a->cursor)
+		return false;
+	a->cursor = op->cursor;
+	return true;
+}
+
+static void list_done(struct control *c, struct op *op)
+{
+	struct admin *a = (struct admin *)((char *)op -
+					   offsetof(struct admin, op));
+
+	if (!a->bev) {
+		admin_free(a);
+		return;
+	}
+	if (!list_take(a, op)) {
+		a->cursor = 0;
+		a->engine++;
+		if (!a->listing->all_engines || a->engine >= c->engine_count) {
+			list_end(a);
+			return;
+		}
+	}
+	list_next(a);
+}
+
+static void list_begin(struct admin *a, const struct listing *l)
+{
+	bufferevent_disable(a->bev, EV_READ);
+	a->listing = l;
+	a->engine = a->cursor = 0;
+	a->comma = a->drained_wanted = false;
+	memset(a->conns, 0, sizeof(a->conns));
+	if (l->print)
+		evbuffer_add_printf(bufferevent_get_output(a->bev),
+				    "{\"cmd\":\"%s\",\"data\":[", l->cmd);
+	list_next(a);
+}
+
+/* ---- requests ---- */
+
+static const struct {
+	const char *cmd;
+	json_t *(*make)(const struct control *c);
+} tables[] = {
+	{ "stats", stats_all },
+	{ "engines", stats_engines },
+	{ "ports", stats_ports },
+	{ "listeners", stats_listeners },
+};
+
+static void answer(struct admin *a, const char *cmd)
+{
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		if (strcmp(cmd, tables[i].cmd))
+			continue;
+		say_json(a, json_pack("{s:s,s:o}", "cmd", cmd, "data",
+				      tables[i].make(a->control)));
+		return;
+	}
+	for (size_t i = 0; i < sizeof(listings) / sizeof(listings[0]); i++) {
+		if (strcmp(cmd, listings[i].cmd))
+			continue;
+		list_begin(a, &listings[i]);
+		return;
+	}
+	say_error(a, "no such command; there are: stats, engines, ports, "
+		  "clients, listeners, conns, arp, routes");
+}
+
+static void take_line(struct admin *a, const char *line, size_t bytes)
+{
+	json_t *request = json_loadb(line, bytes, 0, NULL);
+	const char *cmd = json_string_value(json_object_get(request, "cmd"));
+
+	if (cmd)
+		answer(a, cmd);
+	else
+		say_error(a, "a request is one line such as {\"cmd\":\"stats\"}");
+	json_decref(request);
+}
+
+static void readable(struct bufferevent *bev, void *arg)
+{
+	struct admin *a = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	size_t bytes;
+	char *line;
+
+	while (!a->listing &&
+	       (line = evbuffer_readln(in, &bytes, EVBUFFER_EOL_LF))) {
+		take_line(a, line, bytes);
+		free(line);
+		if (evbuffer_get_length(bufferevent_get_output(bev)) >
+		    4 * WRITE_HIGH)
+			break;		/* asks without reading */
+	}
+	if (!a->listing && evbuffer_get_length(in) >= LINE_MAX_BYTES)
+		hang_up(a);
+}
+
+static void drained(struct bufferevent *bev, void *arg)
+{
+	struct admin *a = arg;
+
+	if (a->drained_wanted) {
+		a->drained_wanted = false;
+		list_next(a);
+	} else if (!a->listing &&
+		   evbuffer_get_length(bufferevent_get_input(bev))) {
+		readable(bev, a);
+	}
+}
+
+static void ended(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev;
+	(void)what;
+	hang_up(arg);
+}
+
+void admin_accept(struct control *c, int fd)
+{
+	struct admin *a = c->admin_count < SESSIONS_MAX ?
+			  calloc(1, sizeof(*a)) : NULL;
+
+	if (a)
+		a->bev = bufferevent_socket_new(c->base, fd,
+						BEV_OPT_CLOSE_ON_FREE);
+	if (!a || !a->bev) {
+		free(a);
+		close(fd);
+		return;
+	}
+	a->control = c;
+	a->next = c->admins;
+	c->admins = a;
+	c->admin_count++;
+	bufferevent_setcb(a->bev, readable, drained, ended, a);
+	bufferevent_setwatermark(a->bev, EV_READ, 0, LINE_MAX_BYTES);
+	bufferevent_setwatermark(a->bev, EV_WRITE, WRITE_LOW, 0);
+	bufferevent_enable(a->bev, EV_READ | EV_WRITE);
+}

@@ -1,0 +1,126 @@
+/*
+ * config.h - what mtcpd.conf says, checked
+ *
+ *	mtcpd.conf -- libinih --> table of keys --> struct config
+ *	arp.conf, route.conf (mTCP's) ------------------^
+ *
+ * The whole file is read, checked and resolved (routes to ports) before
+ * anything is opened, so that a mistake costs a sentence and nothing else.
+ * etc/mtcpd.conf describes every key; config_keys.c is the table.
+ *
+ * Errors    -EINVAL (or what open() said) with one sentence in @err that names
+ *           file, line, key, what was found and what is allowed.
+ * Ownership The caller's struct; it holds no pointers.
+ * Threads   Control, before engines start; immutable afterwards.
+ */
+#ifndef CONTROL_CONFIG_H
+#define CONTROL_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#include "base/log.h"
+#include "io/port.h"
+#include "engine/engine.h"
+#include "shm/layout.h"
+
+#define CONFIG_ERR_BYTES	512
+#define CONFIG_PATH_BYTES	256
+#define CONFIG_FILE		"/etc/mtcpd/mtcpd.conf"
+#define CONFIG_SPIN_FOREVER	(~0u)	/* as engine_config.spin_us */
+
+enum config_choice { CHOICE_AUTO, CHOICE_YES, CHOICE_NO };
+
+struct config_daemon {
+	char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char admin[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char pidfile[CONFIG_PATH_BYTES];	/* empty: none */
+	char arp_conf[CONFIG_PATH_BYTES];	/* empty: none */
+	char route_conf[CONFIG_PATH_BYTES];	/* empty: none */
+	uint32_t log;				/* enum log_level */
+	char group[64];				/* empty: none */
+	uint32_t gid;				/* valid with a group */
+	uint32_t stop_grace_ms;
+};
+
+struct config_engine {
+	uint32_t cpus[ENGINES_MAX];	/* cores named in the file */
+	uint32_t cpu_count;		/* 0: auto */
+	uint32_t count;			/* unpinned; 0: auto */
+	uint32_t spin_us;
+	bool spin_auto;
+	uint32_t huge_pages;		/* enum config_choice */
+};
+
+struct config_port {
+	struct port_config io;		/* as port_open() wants it */
+	uint8_t prefix[16];		/* of io.addrs, of 128 */
+	uint32_t zero_copy;		/* enum config_choice */
+	unsigned int line;
+};
+
+struct config_limits {
+	uint32_t clients, pending_clients, hello_timeout_ms;
+	uint32_t contexts, listeners, connections;
+	uint64_t memory;		/* bytes a segment */
+};
+
+struct config {
+	struct config_daemon daemon;
+	struct config_engine engine;
+	struct config_port ports[PORT_MAX];
+	uint32_t port_count;
+	struct net_config net;		/* addresses, routes, neighbours */
+	struct tcp_config tcp;
+	uint32_t local_port_min, local_port_max;	/* host order */
+	struct config_limits limits;
+};
+
+/* Reads @file into @cfg, all defaults first. */
+int config_load(struct config *cfg, const char *file, char *err);
+
+/* config_text.c: what values look like; each 0 or -EINVAL */
+int text_uint(const char *text, uint64_t min, uint64_t max, bool size,
+	      uint64_t *out);
+int text_mac(const char *text, uint8_t mac[6]);
+/* a.b.c.d/len; without /len only if @len_default is not 0.  @prefix of 128. */
+int text_net(const char *text, unsigned int len_default, struct ip_addr *addr,
+	     uint8_t *prefix);
+int text_cores(const char *text, uint32_t *cores, uint32_t max,
+	       uint32_t *count);
+
+/* config_net.c: neighbours and routes find their ports */
+int config_add_route(struct config *cfg, const char *net, const char *target,
+		     char *why);
+int config_add_neigh(struct config *cfg, const char *addr, const char *mac,
+		     char *why);
+/* Id of the port of that name or device, or -1. */
+int config_port_id(const struct config *cfg, const char *name);
+/* Id of the port whose network holds @a, or -1. */
+int config_port_of(const struct config *cfg, const struct ip_addr *a);
+
+/* config_mtcp.c: mTCP's own files, after the ports are known */
+int config_mtcp_arp(struct config *cfg, const char *file, char *err);
+int config_mtcp_route(struct config *cfg, const char *file, char *err);
+
+/* config_keys.c: the table */
+struct config_key {
+	const char *section, *name;
+	/* 0, or -EINVAL: @value is not allowed here */
+	int (*set)(const struct config_key *k, void *base, const char *value);
+	size_t at;			/* offset in struct config, or of a port */
+	uint64_t min, max;
+	uint32_t scale;			/* stored = value * scale; 0: 1 */
+	bool repeats;			/* may be given more than once */
+	const char *allowed;		/* for people; NULL: min - max */
+};
+/* The key, or NULL.  @index is its number, below CONFIG_KEYS_MAX. */
+const struct config_key *config_key_find(const char *section, const char *name,
+					 unsigned int *index);
+/* Names of a section's keys, separated by ", ". */
+const char *config_key_names(const char *section, char *buf, size_t bytes);
+void config_defaults(struct config *cfg);
+#define CONFIG_KEYS_MAX	64
+
+#endif

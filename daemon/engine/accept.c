@@ -1,0 +1,383 @@
+/*
+ * accept.c - listeners, who accepts from them, and credit
+ *
+ *	listener -- TCP's accept queue: completed, taken by nobody
+ *	    |
+ *	    +-- members: contexts; each a FIFO of cookies (its credit)
+ *	    +-- home, other: the members with credit, in turn
+ *
+ * Accepting is pulling: a connection leaves TCP's queue only for a cookie that
+ * a context has posted.  Contexts that live on this engine's core come first,
+ * round robin; then the others.  A member that leaves takes its credit along;
+ * what it has not been given is still in the queue, for the others.
+ */
+#include <errno.h>
+
+#include "engine/engine_state.h"
+
+#define BATCH		64u	/* connections a listener and turn */
+
+/* ---- members ---- */
+
+static bool is_home(const struct engine *e, const struct member *m)
+{
+	return m->context->home == e->cfg.index;
+}
+
+static struct ready_list *list_of(struct engine *e, struct member *m)
+{
+	return is_home(e, m) ? &m->listener->home : &m->listener->other;
+}
+
+static void make_ready(struct engine *e, struct member *m)
+{
+	struct ready_list *l = list_of(e, m);
+
+	if (m->ready)
+		return;
+	m->ready = true;
+	m->next_ready = NULL;
+	if (l->tail)
+		l->tail->next_ready = m;
+	else
+		l->head = m;
+	l->tail = m;
+}
+
+static struct member *pop_ready(struct ready_list *l)
+{
+	struct member *m = l->head;
+
+	if (!m)
+		return NULL;
+	l->head = m->next_ready;
+	if (!l->head)
+		l->tail = NULL;
+	m->ready = false;
+	return m;
+}
+
+/* It leaves in the middle of the list: rare, so a walk will do. */
+static void unready(struct engine *e, struct member *m)
+{
+	struct ready_list *l = list_of(e, m), rest = { NULL, NULL };
+	struct member *each;
+
+	if (!m->ready)
+		return;
+	while ((each = pop_ready(l)) != NULL) {
+		if (each == m)
+			continue;
+		each->ready = true;
+		each->next_ready = NULL;
+		if (rest.tail)
+			rest.tail->next_ready = each;
+		else
+			rest.head = each;
+		rest.tail = each;
+	}
+	*l = rest;
+}
+
+static struct member *member_new(struct engine *e, struct listener *l,
+				 struct context *c)
+{
+	struct member *m = e->member_free;
+
+	if (m)
+		e->member_free = m->next_of_listener;
+	else if (e->member_fresh < MEMBERS_ALL)
+		m = &e->member_memory[e->member_fresh++];
+	else
+		return NULL;
+	m->listener = l;
+	m->context = c;
+	m->head = m->tail = 0;
+	m->ready = false;
+	m->next_of_listener = l->members;
+	l->members = m;
+	m->next_of_context = c->members;
+	c->members = m;
+	return m;
+}
+
+static void member_drop(struct engine *e, struct member *m)
+{
+	struct member **at;
+
+	unready(e, m);
+	for (at = &m->listener->members; *at != m;)
+		at = &(*at)->next_of_listener;
+	*at = m->next_of_listener;
+	for (at = &m->context->members; *at != m;)
+		at = &(*at)->next_of_context;
+	*at = m->next_of_context;
+	m->next_of_listener = e->member_free;
+	e->member_free = m;
+}
+
+static struct member *member_of(const struct context *c, uint64_t listener)
+{
+	struct member *m = c->members;
+
+	while (m && m->listener->id != listener)
+		m = m->next_of_context;
+	return m;
+}
+
+/* ---- listeners that have something to hand out ---- */
+
+static void due_add(struct engine *e, struct listener *l)
+{
+	if (l->due)
+		return;
+	l->due = true;
+	l->due_next = e->due_head;
+	e->due_head = (uint32_t)(l - e->listeners);
+}
+
+/* It goes: rare, so a walk will do. */
+static void due_remove(struct engine *e, struct listener *l)
+{
+	uint32_t self = (uint32_t)(l - e->listeners), *at = &e->due_head;
+
+	if (!l->due)
+		return;
+	while (*at != self)
+		at = &e->listeners[*at].due_next;
+	*at = l->due_next;
+	l->due = false;
+}
+
+/* ---- listeners ---- */
+
+static uint32_t *bucket_of(struct engine *e, uint64_t id)
+{
+	return &e->listener_buckets[(id ^ id >> 8) & 255];
+}
+
+static struct listener *listener_find(struct engine *e, uint64_t id)
+{
+	uint32_t i = *bucket_of(e, id);
+
+	while (i && e->listeners[i].id != id)
+		i = e->listeners[i].next_in_bucket;
+	return i ? &e->listeners[i] : NULL;
+}
+
+static int listener_new(struct engine *e, const struct mail *m,
+			struct listener **out)
+{
+	struct tcp_listen tl = {
+		.addr = m->listen.addr, .port = m->listen.port,
+		.backlog = m->listen.backlog,
+	};
+	uint32_t *bucket = bucket_of(e, m->listen.id), i = 1;
+	int tcp;
+
+	while (i <= e->cfg.tcp.max_listeners && e->listeners[i].id)
+		i++;
+	if (i > e->cfg.tcp.max_listeners)
+		return -ENOBUFS;
+	tl.tag = i;
+	tcp = tcp_listen(e->tcp, &tl);
+	if (tcp < 0)
+		return tcp;
+	e->listeners[i] = (struct listener){
+		.id = m->listen.id, .tcp = (uint32_t)tcp,
+		.next_in_bucket = *bucket,
+	};
+	*bucket = i;
+	*out = &e->listeners[i];
+	return 0;
+}
+
+static void listener_drop(struct engine *e, struct listener *l)
+{
+	uint32_t self = (uint32_t)(l - e->listeners);
+	uint32_t *at = bucket_of(e, l->id);
+
+	while (*at != self)
+		at = &e->listeners[*at].next_in_bucket;
+	*at = l->next_in_bucket;
+	due_remove(e, l);
+	tcp_unlisten(e->tcp, l->tcp);
+	*l = (struct listener){ .id = 0 };
+}
+
+int accept_listen(struct engine *e, const struct mail *m)
+{
+	struct context *c = context_find(e, m->listen.client,
+					 m->listen.context);
+	struct listener *l = listener_find(e, m->listen.id);
+	bool fresh = !l;
+	int err;
+
+	if (!c || m->listen.id == 0)
+		return -ENOENT;
+	if (e->stopping)
+		return -ESHUTDOWN;
+	if (l && member_of(c, m->listen.id))
+		return 0;
+	if (fresh) {
+		err = listener_new(e, m, &l);
+		if (err)
+			return err;
+	}
+	if (member_new(e, l, c))
+		return 0;
+	if (fresh)
+		listener_drop(e, l);
+	return -ENOBUFS;
+}
+
+static void leave(struct engine *e, struct member *m)
+{
+	struct listener *l = m->listener;
+
+	member_drop(e, m);
+	if (!l->members)
+		listener_drop(e, l);
+}
+
+int accept_unlisten(struct engine *e, const struct mail *m)
+{
+	struct context *c = context_find(e, m->listen.client,
+					 m->listen.context);
+	struct member *mb = c ? member_of(c, m->listen.id) : NULL;
+
+	if (!mb)
+		return -ENOENT;
+	leave(e, mb);
+	return 0;
+}
+
+void accept_leave(struct engine *e, struct context *c)
+{
+	while (c->members)
+		leave(e, c->members);
+}
+
+void accept_stop(struct engine *e)
+{
+	for (uint32_t i = 1; i <= e->cfg.tcp.max_listeners; i++) {
+		struct listener *l = &e->listeners[i];
+
+		while (l->id && l->members)
+			leave(e, l->members);
+	}
+}
+
+/* ---- handing out ---- */
+
+/* May it have one more?  Its credit stays when not. */
+static bool member_may(const struct member *m)
+{
+	const struct client *cl = m->context->client;
+
+	return !cl->bad && m->context->state == CONTEXT_LIVE &&
+	       (!cl->quota || cl->open < cl->quota);
+}
+
+static struct member *next_member(struct listener *l)
+{
+	struct member *m = pop_ready(&l->home);
+
+	return m ? m : pop_ready(&l->other);
+}
+
+static int assign(struct engine *e, struct listener *l, struct member *m)
+{
+	struct context *c = m->context;
+	uint32_t cookie = m->cookies[m->head & (CMD_CREDIT_MAX - 1)];
+	uint32_t conn = tcp_accept(e->tcp, l->tcp);
+
+	if (tcp_assign(e->tcp, conn, c->client->slot, c->slot, cookie)) {
+		tcp_accept_return(e->tcp, l->tcp, conn);
+		client_want_slab(e, c->client, BLOCK_SMALL);
+		client_want_slab(e, c->client, BLOCK_LARGE);
+		return -ENOBUFS;
+	}
+	m->head++;
+	c->client->open++;
+	tcp_user(e->tcp, conn)->flags |= U_ACCEPTED;
+	socket_list(e, conn, LIST_CONTEXT, c->slot);
+	count(&e->stats.accepted);
+	event_announce(e, conn);
+	return 0;
+}
+
+/* Serves the queue of @l while there is credit. */
+static uint32_t serve(struct engine *e, struct listener *l)
+{
+	struct member *held = NULL, *m;
+	uint32_t done = 0;
+
+	while (done < BATCH && tcp_accept_waiting(e->tcp, l->tcp)) {
+		m = next_member(l);
+		if (!m)
+			break;
+		if (!member_may(m) || assign(e, l, m)) {
+			m->next_ready = held;
+			held = m;	/* not again this turn */
+			continue;
+		}
+		done++;
+		if (m->head != m->tail)
+			make_ready(e, m);
+	}
+	if (held || (done == BATCH && tcp_accept_waiting(e->tcp, l->tcp)))
+		due_add(e, l);	/* again next turn */
+	while (held) {
+		m = held;
+		held = m->next_ready;
+		make_ready(e, m);
+	}
+	return done;
+}
+
+int accept_credit(struct engine *e, struct context *c, uint64_t listener,
+		  const uint32_t *cookies, uint32_t n)
+{
+	struct member *m = member_of(c, listener);
+
+	if (!m) {		/* crossed its own UNLISTEN */
+		count(&e->stats.stale_handles);
+		return 0;
+	}
+	if (m->tail - m->head + n > CMD_CREDIT_MAX)
+		return -EPROTO;
+	for (uint32_t i = 0; i < n; i++)
+		m->cookies[m->tail++ & (CMD_CREDIT_MAX - 1)] = cookies[i];
+	make_ready(e, m);
+	if (tcp_accept_waiting(e->tcp, m->listener->tcp))
+		serve(e, m->listener);
+	return 0;
+}
+
+/* Taken off before it is served: what must wait comes back for the next turn,
+ * not for this one. */
+uint32_t accept_turn(struct engine *e)
+{
+	uint32_t done = 0, tcp, next;
+
+	while ((tcp = tcp_next_ready_listener(e->tcp)) != 0) {
+		struct listener *l =
+			&e->listeners[tcp_listener_tag(e->tcp, tcp)];
+
+		if (l->tcp == tcp)
+			due_add(e, l);
+	}
+	next = e->due_head;
+	e->due_head = 0;
+	while (next) {
+		struct listener *l = &e->listeners[next];
+
+		next = l->due_next;
+		l->due = false;
+		done += serve(e, l);
+		if (tcp_accept_waiting(e->tcp, l->tcp))
+			count(&e->stats.accept_waits);
+	}
+	return done;
+}

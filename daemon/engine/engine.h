@@ -1,0 +1,93 @@
+/*
+ * engine.h - one core's TCP engine: its thread, its loop, its counters
+ *
+ *	engine.c      the loop, idle and wake-up
+ *	packet_in.c   port_rx -> net_in -> tcp_in, or hand-over to the owner
+ *	packet_out.c  tcp_out -> frame -> net_out -> port_tx
+ *	commands.c    client rings -> checked -> tcp_*
+ *	events.c      what changed -> client rings, pending lists
+ *	accept.c      listeners, members, credit
+ *	tuple.c       local TCP ports whose answers come back here
+ *	handover.c    foreign frames, from engine to engine
+ *	client.c      clients and contexts as this engine sees them
+ *
+ * Control makes engines, starts their threads, talks by mailbox, and reads
+ * counters.  After engine_start() only the thread touches the rest.
+ *
+ * Errors    Negative errno.  An engine never exits by itself.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/counter.h"
+#include "io/port.h"
+#include "net/net.h"
+#include "tcp/tcp.h"
+#include "engine/mailbox.h"
+
+struct engine;
+
+struct engine_config {
+	uint32_t index, count;		/* this one of how many */
+	int cpu;			/* core to pin to; -1: none */
+	int numa_node;			/* -1: any */
+	uint32_t spin_us;		/* how long to poll when idle; 0: not at all.
+					 * ~0u: for ever (its core is its own) */
+	struct tcp_config tcp;
+	uint8_t rss_key[RSS_KEY_BYTES];
+	uint8_t net_secret[16];
+	uint16_t local_port_min, local_port_max;	/* host order, of connects */
+	bool huge_pages;		/* try hugepages for engine memory */
+};
+
+/* What is the same in all engines: MAIL_NET_CONFIG. */
+struct net_config {
+	struct net_addr addrs[NET_ADDRS_MAX];
+	unsigned int addr_count;
+	struct net_route routes[NET_ROUTES_MAX];
+	unsigned int route_count;
+	struct net_neigh_entry neigh[NET_NEIGH_MAX];
+	unsigned int neigh_count;
+};
+
+/* Loop counters; the engine writes, anybody reads. */
+struct engine_stats {
+	counter_t loops, busy_loops, sleeps, wakes_sent, wakes_received;
+	counter_t commands, events, stale_handles, rings_full;
+	counter_t handed_over, handed_in, handover_full;
+	counter_t accepted, accept_waits;
+	counter_t clients, contexts;	/* gauges */
+	counter_t frame_dropped;	/* no frame to send with: sent later */
+	counter_t cpu_us;		/* thread CPU time, refreshed now and then */
+};
+
+/* Makes an engine with its queues of @ports; starts no thread yet. */
+int engine_open(struct engine **out, const struct engine_config *cfg,
+		struct port *const *ports, uint32_t port_count);
+
+/* Tells an engine its peers (for hand-over) and its way to control. */
+void engine_connect(struct engine *e, struct engine *const *all,
+		    struct mailbox *control);
+
+int engine_start(struct engine *e);
+/* After MAIL_STOPPED: joins the thread. */
+void engine_join(struct engine *e);
+void engine_close(struct engine *e);
+
+/* The engine's mailbox; senders: 0 .. count-1 are engines, count is control. */
+struct mailbox *engine_mailbox(struct engine *e);
+
+/* One turn of the loop without sleeping, for tests and benches that own the
+ * thread and the clock.  Returns how much there was to do. */
+uint32_t engine_turn(struct engine *e, mono_t now);
+
+const struct engine_stats *engine_stats(const struct engine *e);
+const struct tcp_stats *engine_tcp_stats(const struct engine *e);
+const struct net_stats *engine_net_stats(const struct engine *e);
+const struct engine_config *engine_config(const struct engine *e);
+
+#endif

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-3-Clause)
+/*
+ * port_xdp.bpf.c - which frames are mtcpd's
+ *
+ *	frame --> IPv4 to one of our addresses? ----------+--> xsks[rx queue]
+ *	     \--> ARP about one of our addresses? --------/        | no socket
+ *	      \-> all else --------------------------------> the kernel
+ *
+ * ARP is ours when it asks for one of our addresses or answers us (target
+ * protocol address), or when somebody claims one of them (sender protocol
+ * address).  One 802.1Q or 802.1ad tag is looked behind.
+ */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+struct vlan_tag {
+	__be16 tci, proto;
+};
+
+struct ipv4 {			/* RFC 791 3.1, as far as we look */
+	__u8 version_ihl, tos;
+	__be16 len, id, frag;
+	__u8 ttl, proto;
+	__be16 check;
+	__be32 saddr, daddr;
+};
+
+struct arp_v4 {			/* RFC 826 */
+	__be16 hrd, pro;
+	__u8 hln, pln;
+	__be16 op;
+	__u8 sha[6], spa[4], tha[6], tpa[4];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, __be32);
+	__type(value, __u8);
+} addrs SEC(".maps");
+
+static __always_inline int ours(const void *where)
+{
+	__be32 a;
+
+	__builtin_memcpy(&a, where, 4);
+	return bpf_map_lookup_elem(&addrs, &a) != 0;
+}
+
+static __always_inline int wanted(void *at, void *end, __be16 proto)
+{
+	struct ipv4 *ip = at;
+	struct arp_v4 *arp = at;
+
+	if (proto == bpf_htons(ETH_P_IP))
+		return (void *)(ip + 1) <= end && ours(&ip->daddr);
+	if (proto == bpf_htons(ETH_P_ARP))
+		return (void *)(arp + 1) <= end &&
+		       arp->pro == bpf_htons(ETH_P_IP) && arp->pln == 4 &&
+		       arp->hln == 6 && (ours(arp->tpa) || ours(arp->spa));
+	return 0;
+}
+
+static __always_inline int steer(struct xdp_md *ctx)
+{
+	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ethhdr *eth = at;
+	struct vlan_tag *tag = (void *)(eth + 1);
+	__be16 proto;
+
+	if ((void *)(eth + 1) > end)
+		return XDP_PASS;
+	proto = eth->h_proto;
+	at = eth + 1;
+	if (proto == bpf_htons(ETH_P_8021Q) || proto == bpf_htons(ETH_P_8021AD)) {
+		if ((void *)(tag + 1) > end)
+			return XDP_PASS;
+		proto = tag->proto;
+		at = tag + 1;
+	}
+	if (!wanted(at, end, proto))
+		return XDP_PASS;
+	/* No socket on this queue: the kernel's. */
+	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+}
+
+SEC("xdp")
+int mtcpd_xdp(struct xdp_md *ctx)
+{
+	return steer(ctx);
+}
+
+/* The same for frames in several buffers (jumbo frames, Linux 6.6). */
+SEC("xdp.frags")
+int mtcpd_xdp_frags(struct xdp_md *ctx)
+{
+	return steer(ctx);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

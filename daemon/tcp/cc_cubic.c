@@ -1,0 +1,132 @@
+/*
+ * cc_cubic.c - RFC 9438 in integers
+ *
+ *	W_cubic(t) = C (t - K)^3 + W_max     C = 0.4, segments and seconds
+ *	K = cbrt((W_max - cwnd_epoch) / C)
+ *
+ * Windows are bytes and times milliseconds: with d = t - K in ms,
+ * C d^3 segments of mss bytes are 4 mss d^3 / 10^10 bytes.
+ */
+#include "tcp/cc.h"
+
+#include <string.h>
+
+#define D_MAX_MS	100000	/* |t - K|: its cube times 4 mss fits 64 bits */
+#define CWND_MAX	(1u << 30)
+
+uint32_t cc_cube_root(uint64_t x)
+{
+	uint64_t root = 0;
+
+	for (int bit = 21; bit >= 0; bit--) {
+		uint64_t r = root | (UINT64_C(1) << bit);
+
+		if (r * r * r <= x)
+			root = r;
+	}
+	return (uint32_t)root;
+}
+
+uint32_t cc_cubic_window(const struct cc_cubic *c, uint32_t mss, uint32_t t_ms)
+{
+	int64_t d = (int64_t)t_ms - c->k_ms, w;
+
+	if (d > D_MAX_MS)
+		d = D_MAX_MS;
+	if (d < -D_MAX_MS)
+		d = -D_MAX_MS;
+	w = d * d * d / 1000 * 4 * (int64_t)mss / 10000000 + c->w_max;
+	if (w < 0)
+		return 0;
+	return w > CWND_MAX ? CWND_MAX : (uint32_t)w;
+}
+
+static void init(union cc_state *s, const struct cc_window *w)
+{
+	(void)w;
+	memset(s, 0, sizeof(*s));
+}
+
+/* RFC 9438 4.2 and 4.8: the first ACK of congestion avoidance. */
+static void begin_epoch(struct cc_cubic *c, const struct cc_window *w)
+{
+	c->in_epoch = 1;
+	c->epoch_ms = w->now_ms;
+	c->frac = c->est_frac = 0;
+	c->w_est = w->cwnd;
+	if (c->cwnd_prior == 0)
+		c->cwnd_prior = w->cwnd;
+	if (w->cwnd >= c->w_max) {	/* no reduction before: K = 0 */
+		c->w_max = w->cwnd;
+		c->k_ms = 0;
+	} else {
+		c->k_ms = cc_cube_root((uint64_t)(c->w_max - w->cwnd) *
+				       UINT64_C(2500000000) / w->mss);
+	}
+}
+
+/* RFC 9438 4.3: what Reno would have, alpha = 3 (1 - 0.7) / (1 + 0.7). */
+static void grow_estimate(struct cc_cubic *c, const struct cc_window *w,
+			  uint32_t bytes)
+{
+	uint64_t alpha = c->w_est >= c->cwnd_prior ? 1000 : 529;
+	uint64_t grown = alpha * bytes / 1000 * w->mss + c->est_frac;
+
+	c->w_est += (uint32_t)(grown / w->cwnd);
+	c->est_frac = (uint32_t)(grown % w->cwnd);
+}
+
+static void acked(union cc_state *s, struct cc_window *w, uint32_t bytes)
+{
+	struct cc_cubic *c = &s->cubic;
+	uint32_t t, target, limit;
+	uint64_t grown;
+
+	if (!c->in_epoch)
+		begin_epoch(c, w);
+	t = w->now_ms - c->epoch_ms;
+	grow_estimate(c, w, bytes);
+	if (cc_cubic_window(c, w->mss, t) < c->w_est) {	/* 4.3 */
+		if (w->cwnd < c->w_est)
+			w->cwnd = c->w_est;
+		return;
+	}
+	target = cc_cubic_window(c, w->mss, t + w->srtt_us / 1000);
+	limit = w->cwnd + w->cwnd / 2;			/* 4.2 */
+	if (target > limit)
+		target = limit;
+	if (target <= w->cwnd)
+		return;
+	grown = (uint64_t)(target - w->cwnd) * bytes + c->frac; /* 4.4, 4.5 */
+	c->frac = (uint32_t)(grown % w->cwnd);
+	w->cwnd += (uint32_t)(grown / w->cwnd);
+	if (w->cwnd > CWND_MAX)
+		w->cwnd = CWND_MAX;
+}
+
+/* RFC 9438 4.6 (beta = 0.7) and 4.7 (fast convergence). */
+static uint32_t ssthresh(union cc_state *s, const struct cc_window *w)
+{
+	struct cc_cubic *c = &s->cubic;
+	uint32_t base = w->flight < w->cwnd ? w->flight : w->cwnd;
+	uint32_t left;
+
+	c->in_epoch = 0;
+	c->cwnd_prior = w->cwnd;
+	if (w->cwnd < c->w_max)
+		c->w_max = (uint32_t)((uint64_t)w->cwnd * 17 / 20);
+	else
+		c->w_max = w->cwnd;
+	left = (uint32_t)((uint64_t)base * 7 / 10);
+	return left > 2 * w->mss ? left : 2 * w->mss;
+}
+
+static void restart(union cc_state *s)
+{
+	s->cubic.in_epoch = 0;
+}
+
+const struct cc_ops cc_cubic = {
+	.name = "cubic", .init = init, .acked = acked, .ssthresh = ssthresh,
+	.restart = restart,
+};

@@ -1,0 +1,38 @@
+#include "tcp/cc.h"
+
+#include <string.h>
+
+static void init(union cc_state *s, const struct cc_window *w)
+{
+	(void)w;
+	memset(s, 0, sizeof(*s));
+}
+
+/* RFC 5681 3.1, equation (3) in its byte-counting form: a segment a window. */
+static void acked(union cc_state *s, struct cc_window *w, uint32_t bytes)
+{
+	s->reno.acked += bytes;
+	if (s->reno.acked >= w->cwnd) {
+		s->reno.acked -= w->cwnd;
+		w->cwnd += w->mss;
+	}
+}
+
+/* RFC 5681 3.1, equation (4). */
+static uint32_t ssthresh(union cc_state *s, const struct cc_window *w)
+{
+	uint32_t half = w->flight / 2;
+
+	s->reno.acked = 0;
+	return half > 2 * w->mss ? half : 2 * w->mss;
+}
+
+static void restart(union cc_state *s)
+{
+	s->reno.acked = 0;
+}
+
+const struct cc_ops cc_reno = {
+	.name = "reno", .init = init, .acked = acked, .ssthresh = ssthresh,
+	.restart = restart,
+};

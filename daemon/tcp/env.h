@@ -1,0 +1,360 @@
+/*
+ * env.h - the whole state of one engine's TCP, and what its files share
+ *
+ *	tcp_in -> flow table -> tcb        -> tcp_ack, tcp_reass, tcp_out
+ *	                     -> syn_rec    -> tcp_listen
+ *	                     -> tw_rec     -> tcp_timewait
+ *	                     -> nothing    -> a listener, or RST
+ *
+ * Private to daemon/tcp.  Every table is one allocation, made by tcp_init()
+ * and touched only as far as it is used; everything is linked by index.
+ *
+ * Threads   One engine; the counters may be read by anybody.
+ */
+#ifndef TCP_ENV_H
+#define TCP_ENV_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/pool.h"
+#include "base/wheel.h"
+#include "tcp/tcb.h"
+#include "tcp/tcp.h"
+#include "tcp/tcp_opt.h"
+
+/* ---- records ---- */
+
+/* A half-open passive connection: all that SYN and SYN-ACK said. */
+struct syn_rec {
+	uint32_t next;		/* of its level; the pool's while free */
+	struct flow_tuple tuple;
+	uint32_t prev;
+	seq_t iss, irs;
+	uint32_t ts_recent;
+	uint16_t due_8ms;	/* SYN-ACK again, in units of 8 ms */
+	uint16_t mss;		/* the peer's */
+	uint16_t listener;
+	uint8_t retries;	/* its level */
+	uint8_t opts;		/* peer's wscale, SYN_TS, SYN_WSCALE */
+};
+_Static_assert(sizeof(struct syn_rec) == 64, "ARCHITECTURE, decision 4");
+_Static_assert(offsetof(struct syn_rec, tuple) == 4, "as in the tcb");
+
+enum { SYN_WSCALE_BITS = 0x0f, SYN_WSCALE = 0x10, SYN_TS = 0x20 };
+
+struct tw_rec {
+	uint32_t next;		/* by expiry; the pool's while free */
+	struct flow_tuple tuple;
+	uint32_t prev;
+	seq_t snd_nxt, rcv_nxt;
+	uint32_t ts_recent;
+	uint32_t due_ms;
+	uint16_t wnd;		/* as on the wire */
+	uint8_t has_ts;
+	uint8_t live;
+};
+_Static_assert(sizeof(struct tw_rec) == 64, "ARCHITECTURE, decision 4");
+_Static_assert(offsetof(struct tw_rec, tuple) == 4, "as in the tcb");
+
+struct listener {
+	struct ip_addr addr;
+	uint16_t port;		/* network order */
+	bool used, ready;	/* ready: in the ready list */
+	uint32_t backlog, tag;
+	uint32_t next;		/* on the same TCP port */
+	uint32_t ready_next;
+	uint32_t accept_head, accept_tail, accept_count;
+	uint32_t syn_count;
+};
+
+/* An answer that belongs to no connection. */
+struct reply {
+	struct ip_addr src, dst;
+	uint16_t sport, dport;
+	seq_t seq, ack;
+	uint16_t wnd;
+	uint8_t flags, opt_len;
+	uint8_t opts[24];
+};
+
+#define REPLIES		2048	/* a power of two */
+#define SYN_LEVELS	16	/* retries at most, plus one */
+
+/* ---- the flow table: tcp_flow.c ---- */
+
+#define FLOW_WAYS	10
+
+struct flow_bucket {		/* one line */
+	uint16_t tag[FLOW_WAYS];
+	uint32_t ref[FLOW_WAYS];	/* kind and index; 0: free */
+	uint32_t passed;	/* entries that found it full and went on */
+};
+_Static_assert(sizeof(struct flow_bucket) == 64, "one line");
+
+enum flow_kind { FLOW_NONE, FLOW_TCB, FLOW_SYN, FLOW_TIME_WAIT };
+#define FLOW_INDEX_BITS	30
+
+static inline uint32_t flow_ref(enum flow_kind kind, uint32_t index)
+{
+	return (uint32_t)kind << FLOW_INDEX_BITS | index;
+}
+
+static inline enum flow_kind flow_kind(uint32_t ref)
+{
+	return (enum flow_kind)(ref >> FLOW_INDEX_BITS);
+}
+
+static inline uint32_t flow_index(uint32_t ref)
+{
+	return ref & ((1u << FLOW_INDEX_BITS) - 1);
+}
+
+/* ---- the environment ---- */
+
+struct list_ends { uint32_t head, tail; };
+
+struct tcp_env {
+	struct tcp_config cfg;
+	const struct rss *rss;
+	const struct cc_ops *cc;
+	mono_t now;			/* as last told */
+	struct flow_bucket *flow;
+	uint32_t flow_mask;
+	uint32_t dirty_head, dirty_tail;
+	struct pool tcbs, exts, extents, syns, tws;
+	struct wheel wheel;		/* timers of tcbs; begins with the first */
+	struct listener *listeners;	/* 1 .. max_listeners */
+	uint32_t *port_listeners;	/* by TCP port, first of a chain */
+	uint32_t ready_head, ready_tail;	/* listeners */
+	struct list_ends syn_level[SYN_LEVELS];
+	struct list_ends tw;		/* by expiry */
+	struct reply *replies;
+	uint32_t reply_head, reply_tail;	/* free-running */
+	uint64_t random;		/* generator's state */
+	uint32_t challenge_ms, challenge_left;	/* RFC 5961 7 */
+	uint32_t extent_reserve;	/* receiving leaves this many */
+	uint8_t rcv_wscale;		/* that we offer */
+	struct arena *arenas[TCP_CLIENTS_MAX];
+	_Alignas(64) struct tcp_stats stats;
+};
+
+/* What a received segment says; host order. */
+struct seg {
+	seq_t seq, ack;
+	uint32_t len;			/* payload bytes */
+	uint32_t wnd;			/* bytes; conn_in() has scaled it */
+	uint8_t flags;
+	const uint8_t *payload;
+	struct tcp_opts opt;
+};
+
+/* Sequence numbers that it takes. */
+static inline uint32_t seg_space(const struct seg *s)
+{
+	return s->len + ((s->flags & TCP_SYN) != 0) + ((s->flags & TCP_FIN) != 0);
+}
+
+static inline uint32_t now_ms(const struct tcp_env *env)
+{
+	return (uint32_t)(env->now.us / 1000);
+}
+
+/* A deadline @ms from now; never 0. */
+static inline uint32_t deadline_ms(const struct tcp_env *env, uint32_t ms)
+{
+	return (now_ms(env) + ms) | 1u;
+}
+
+static inline struct tcb *tcb_at(const struct tcp_env *env, uint32_t conn)
+{
+	return pool_at(&env->tcbs, conn);
+}
+
+static inline uint32_t tcb_index(const struct tcp_env *env, const struct tcb *t)
+{
+	return (uint32_t)((uint64_t)((const uint8_t *)t - env->tcbs.base) /
+			  sizeof(struct tcb));
+}
+
+static inline struct extent *extent_at(const struct tcp_env *env, uint32_t i)
+{
+	return pool_at(&env->extents, i);
+}
+
+static inline struct syn_rec *syn_at(const struct tcp_env *env, uint32_t i)
+{
+	return pool_at(&env->syns, i);
+}
+
+static inline struct tw_rec *tw_at(const struct tcp_env *env, uint32_t i)
+{
+	return pool_at(&env->tws, i);
+}
+
+/* NULL: none is attached. */
+static inline struct tcb_ext *ext_of(const struct tcp_env *env,
+				     const struct tcb *t)
+{
+	return t->ext ? pool_at(&env->exts, t->ext) : NULL;
+}
+
+static inline struct arena *arena_of(const struct tcp_env *env,
+				     const struct tcb *t)
+{
+	return env->arenas[t->user.client];
+}
+
+static inline void drop(struct tcp_env *env, enum tcp_drop why)
+{
+	counter_add(&env->stats.drops[why], 1);
+}
+
+static inline void gauge(counter_t *c, int by)
+{
+	counter_add(c, (uint64_t)(int64_t)by);
+}
+
+/* ---- env.c: life of connections and answers without one ---- */
+
+uint64_t env_random(struct tcp_env *env);
+
+/* A tcb in CLOSED with defaults, hashed under @tuple; 0: none left. */
+uint32_t conn_new(struct tcp_env *env, const struct flow_tuple *tuple,
+		  uint32_t hash);
+/* Attaches the extension if need be; the pool has one for every tcb. */
+struct tcb_ext *conn_ext(struct tcp_env *env, struct tcb *t);
+/* Detaches it when nothing needs it any more. */
+void conn_ext_put(struct tcp_env *env, struct tcb *t);
+void conn_dirty(struct tcp_env *env, struct tcb *t);
+void conn_unhash(struct tcp_env *env, struct tcb *t);
+/* To CLOSED with @error (0: in order) for the application; frees the slot if
+ * nobody asks for it any more: @t may be gone afterwards. */
+void conn_end(struct tcp_env *env, struct tcb *t, int error);
+/* As conn_end(), and the peer gets RST. */
+void conn_abort(struct tcp_env *env, struct tcb *t, int error);
+/* Frees a CLOSED or TIME_WAIT slot that nobody asks for; true: it is gone. */
+bool conn_put(struct tcp_env *env, struct tcb *t);
+
+struct reply *reply_new(struct tcp_env *env, const struct flow_tuple *to,
+			uint8_t flags, seq_t seq, seq_t ack);
+bool reply_room(const struct tcp_env *env);
+/* RFC 9293 3.5.2: RST for a segment that nobody wants. */
+void reply_reset(struct tcp_env *env, const struct flow_tuple *to,
+		 const struct seg *s);
+/* RFC 5961 7: true when one more challenge ACK may be sent now. */
+bool challenge_allowed(struct tcp_env *env);
+
+/* ---- tcp_flow.c ---- */
+
+int flow_init(struct tcp_env *env, uint64_t entries, tcp_alloc_fn *alloc,
+	      void *arg);
+/* The low 7 bits are the RSS hash's; the others are keyed. */
+uint32_t flow_hash(const struct tcp_env *env, const struct flow_tuple *tuple);
+uint32_t flow_find(const struct tcp_env *env, const struct flow_tuple *tuple,
+		   uint32_t hash);
+void flow_insert(struct tcp_env *env, uint32_t hash, uint32_t ref);
+void flow_remove(struct tcp_env *env, uint32_t hash, uint32_t ref);
+void flow_replace(struct tcp_env *env, uint32_t hash, uint32_t old,
+		  uint32_t ref);
+const struct flow_tuple *flow_tuple_of(const struct tcp_env *env, uint32_t ref);
+
+/* ---- tcp_isn.c ---- */
+
+seq_t tcp_isn(const struct tcp_env *env, const struct flow_tuple *tuple);
+/* What we put into TSval; @hash makes it another clock for every flow. */
+uint32_t tcp_ts_now(const struct tcp_env *env, uint32_t hash);
+
+/* ---- tcp_rtt.c ---- */
+
+void rtt_init(const struct tcp_env *env, struct tcb *t);
+void rtt_sample(const struct tcp_env *env, struct tcb *t, uint32_t us);
+uint32_t rtt_rto_ms(const struct tcb *t);	/* with backoff */
+
+/* ---- tcp_timer.c ---- */
+
+void timer_sync(struct tcp_env *env, struct tcb *t);	/* after any change */
+void timer_stop(struct tcp_env *env, struct tcb *t);	/* all of them */
+void timer_rtx_start(struct tcp_env *env, struct tcb *t);
+/* The peer answered: keepalive begins anew.  Orphans: FIN_WAIT_2 time. */
+void timer_idle_start(struct tcp_env *env, struct tcb *t);
+
+/* ---- tcp_listen.c ---- */
+
+uint32_t listener_find(const struct tcp_env *env, const struct ip_addr *addr,
+		       uint16_t port);
+void listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
+	       uint32_t hash, const struct seg *s, seq_t iss_after,
+	       bool has_after);
+/* A segment for a half-open record; the tcb that it completed, or NULL. */
+struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
+		   const struct seg *s);
+void syn_reset(struct tcp_env *env, uint32_t rec, uint32_t hash);
+void accept_queue_remove(struct tcp_env *env, struct tcb *t);
+bool syn_advance(struct tcp_env *env, int budget);
+uint32_t syn_next_ms(const struct tcp_env *env);	/* 0: none */
+
+/* ---- tcp_in.c ---- */
+
+/* The segment of a connection in the flow table. */
+void conn_in(struct tcp_env *env, struct tcb *t, struct seg *s);
+
+/* ---- tcp_ack.c ---- */
+
+/* An acceptable ACK of a synchronized connection; the window too. */
+void ack_in(struct tcp_env *env, struct tcb *t, const struct seg *s);
+void ack_window(struct tcb *t, const struct seg *s);
+/* The retransmission timer ran out (RFC 6298 5, 5681 3.1). */
+void ack_timeout(struct tcp_env *env, struct tcb *t);
+void cc_view(const struct tcp_env *env, const struct tcb *t,
+	     struct cc_window *w);
+
+/* ---- tcp_reass.c and tcp_recv.c ---- */
+
+/* Payload in or ahead of order, trimmed to the window; false: no memory. */
+bool reass_take(struct tcp_env *env, struct tcb *t, seq_t seq,
+		const uint8_t *bytes, uint32_t len);
+void reass_purge(struct tcp_env *env, struct tcb *t);
+bool recv_append(struct tcp_env *env, struct tcb *t, const uint8_t *bytes,
+		 uint32_t len);
+void recv_link(struct tcp_env *env, struct tcb *t, uint32_t extent);
+/* An extent with a copy of at most @len bytes (may be fewer); 0: no memory. */
+uint32_t extent_copy_in(struct tcp_env *env, struct tcb *t, seq_t seq,
+			const uint8_t *bytes, uint32_t len);
+/* Appends to the extent's block what has room there; bytes taken. */
+uint32_t extent_append(const struct tcp_env *env, const struct tcb *t,
+		       struct extent *e, const uint8_t *bytes, uint32_t len);
+void recv_discard(struct tcp_env *env, struct tcb *t);
+uint32_t recv_limit(const struct tcp_env *env, const struct tcb *t);
+bool recv_update_due(const struct tcp_env *env, const struct tcb *t);
+/* Chooses the window to advertise, as on the wire; moves rcv_adv. */
+uint16_t recv_window(const struct tcp_env *env, struct tcb *t);
+
+/* ---- tcp_send.c ---- */
+
+void send_acked(struct tcp_env *env, struct tcb *t, seq_t upto);
+void send_rewind(struct tcb *t);
+void send_discard(struct tcp_env *env, struct tcb *t);
+void send_limit_update(const struct tcp_env *env, struct tcb *t);
+void extents_free(struct tcp_env *env, struct tcb *t, uint32_t head);
+void extent_free(struct tcp_env *env, struct tcb *t, uint32_t extent);
+
+/* ---- tcp_out.c ---- */
+
+/* mss for path MTU @mtu (0: as before). */
+void out_set_mtu(struct tcb *t, uint16_t mtu);
+/* Sending ended for now: the timer that the state asks for. */
+void out_timer(struct tcp_env *env, struct tcb *t);
+
+/* ---- tcp_timewait.c ---- */
+
+/* The connection is done: its record takes over, and answers. */
+void timewait_enter(struct tcp_env *env, struct tcb *t);
+/* true: @s is a newer SYN and the record is gone; *@iss_after is ours. */
+bool timewait_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
+		 const struct seg *s, seq_t *iss_after);
+bool timewait_reusable(const struct tcp_env *env, const struct tw_rec *w);
+void timewait_remove(struct tcp_env *env, uint32_t rec, uint32_t hash);
+bool timewait_advance(struct tcp_env *env, int budget);
+
+#endif

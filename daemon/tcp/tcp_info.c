@@ -1,0 +1,142 @@
+/*
+ * tcp_info.c - looking at connections: listings and names
+ *
+ * A listing walks the flow table, which is dense and holds connections,
+ * half-open and TIME_WAIT records alike; what ends meanwhile is missing, what
+ * begins may be.
+ */
+#include <string.h>
+
+#include "tcp/env.h"
+
+static const char *const drop_names[] = {
+	[TCP_DROP_NONE] = "none",
+	[TCP_DROP_SHORT] = "short",
+	[TCP_DROP_CSUM] = "checksum",
+	[TCP_DROP_OPTION] = "option",
+	[TCP_DROP_FLAGS] = "flags",
+	[TCP_DROP_NO_LISTENER] = "no_listener",
+	[TCP_DROP_BACKLOG] = "backlog",
+	[TCP_DROP_NO_TCB] = "no_tcb",
+	[TCP_DROP_WINDOW] = "window",
+	[TCP_DROP_PAWS] = "paws",
+	[TCP_DROP_RST_BAD] = "rst_bad",
+	[TCP_DROP_SYN_BAD] = "syn_bad",
+	[TCP_DROP_ACK_BAD] = "ack_bad",
+	[TCP_DROP_DUPLICATE] = "duplicate",
+	[TCP_DROP_NO_BLOCK] = "no_block",
+	[TCP_DROP_AFTER_CLOSE] = "after_close",
+	[TCP_DROP_REPLY_FULL] = "reply_full",
+	[TCP_DROP_STATE] = "state",
+	[TCP_DROP_SOURCE] = "source",
+};
+_Static_assert(sizeof(drop_names) / sizeof(drop_names[0]) == TCP_DROPS,
+	       "a name each");
+
+const char *tcp_drop_name(enum tcp_drop d)
+{
+	return (unsigned int)d < TCP_DROPS ? drop_names[d] : "?";
+}
+
+static void fill_tcb(const struct tcp_env *env, const struct tcb *t,
+		     struct tcp_info *i)
+{
+	i->conn = tcb_index(env, t);
+	i->generation = t->user.generation;
+	i->client = t->user.client;
+	i->context = t->user.context;
+	i->cookie = t->user.cookie;
+	i->state = t->state;
+	i->snd_queued = snd_queued(t);
+	i->snd_unsent = seq_lt(t->snd_nxt, t->snd_end) ? t->snd_end - t->snd_nxt :
+							  0;
+	i->rcv_queued = rcv_data_end(t) - t->rcv_read;
+	i->cwnd = t->cwnd;
+	i->ssthresh = t->ssthresh;
+	i->snd_wnd = t->snd_wnd;
+	i->rcv_wnd = t->rcv_adv - t->rcv_nxt;
+	i->srtt_us = t->srtt_us;
+	i->rttvar_us = t->rttvar_us;
+	i->rto_us = rtt_rto_ms(t) * 1000;
+	i->mss = t->mss;
+	i->retransmits = t->retransmits;
+	strncpy(i->cc, env->cc->name, sizeof(i->cc) - 1);
+}
+
+static void fill(const struct tcp_env *env, uint32_t ref, struct tcp_info *i)
+{
+	const struct flow_tuple *tuple = flow_tuple_of(env, ref);
+
+	memset(i, 0, sizeof(*i));
+	i->local = tuple->local;
+	i->remote = tuple->remote;
+	i->lport = tuple->lport;
+	i->rport = tuple->rport;
+	switch (flow_kind(ref)) {
+	case FLOW_TCB:
+		fill_tcb(env, tcb_at(env, flow_index(ref)), i);
+		break;
+	case FLOW_SYN:
+		i->state = TCP_SYN_RECEIVED;
+		i->mss = syn_at(env, flow_index(ref))->mss;
+		i->retransmits = syn_at(env, flow_index(ref))->retries;
+		break;
+	default:
+		i->state = TCP_TIME_WAIT;
+		break;
+	}
+}
+
+void tcp_describe(const struct tcp_env *env, uint32_t conn,
+		  struct tcp_info *out)
+{
+	fill(env, flow_ref(FLOW_TCB, conn), out);
+}
+
+static bool fill_listener(const struct tcp_env *env, uint32_t l,
+			  struct tcp_info *i)
+{
+	const struct listener *from = &env->listeners[l];
+
+	if (!from->used)
+		return false;
+	memset(i, 0, sizeof(*i));
+	i->state = TCP_LISTEN;
+	i->local = from->addr;
+	i->lport = from->port;
+	i->rcv_queued = from->accept_count;
+	i->snd_queued = from->backlog;
+	return true;
+}
+
+/* @*cursor: listeners first, then the flow table's entries. */
+int tcp_list(const struct tcp_env *env, uint32_t *cursor, struct tcp_info *out,
+	     int max)
+{
+	uint64_t listeners = env->cfg.max_listeners + 1;
+	uint64_t end = listeners + ((uint64_t)env->flow_mask + 1) * FLOW_WAYS;
+	uint64_t at = *cursor;
+	int n = 0;
+
+	for (; at < end && n < max; at++) {
+		uint64_t slot = at - listeners;
+		uint32_t ref;
+
+		if (at < listeners) {
+			n += fill_listener(env, (uint32_t)at, &out[n]);
+			continue;
+		}
+		ref = env->flow[slot / FLOW_WAYS].ref[slot % FLOW_WAYS];
+		if (ref)
+			fill(env, ref, &out[n++]);
+	}
+	*cursor = (uint32_t)at;
+	return n;
+}
+
+bool tcp_is_empty(const struct tcp_env *env)
+{
+	return counter_get(&env->stats.conns) == 0 && env->syns.used == 0 &&
+	       env->tws.used == 0 && env->extents.used == 0 &&
+	       env->exts.used == 0;
+}

@@ -1,0 +1,135 @@
+#include "tcp/tcp_opt.h"
+
+#include <string.h>
+
+enum {				/* RFC 9293 3.1, 7323, 2018 */
+	KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK,
+	KIND_TS = 8
+};
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+	       (uint32_t)p[2] << 8 | p[3];
+}
+
+static void put32(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 24);
+	p[1] = (uint8_t)(v >> 16);
+	p[2] = (uint8_t)(v >> 8);
+	p[3] = (uint8_t)v;
+}
+
+static void parse_sack(struct tcp_opts *o, const uint8_t *p, uint8_t len)
+{
+	o->sack_count = 0;
+	for (uint32_t at = 2; at + 8 <= len; at += 8) {
+		o->sack[o->sack_count].left = get32(p + at);
+		o->sack[o->sack_count++].right = get32(p + at + 4);
+	}
+	o->has |= OPT_SACK;
+}
+
+static void parse_ts(struct tcp_opts *o, const uint8_t *p)
+{
+	o->tsval = get32(p + 2);
+	o->tsecr = get32(p + 6);
+	o->has |= OPT_TS;
+}
+
+/* One option of @len >= 2 bytes, all of them there; false: wrong length. */
+static bool parse_one(struct tcp_opts *o, const uint8_t *p, uint8_t len)
+{
+	switch (p[0]) {
+	case KIND_MSS:
+		if (len != 4)
+			return false;
+		o->mss = (uint16_t)(p[2] << 8 | p[3]);
+		o->has |= OPT_MSS;
+		return true;
+	case KIND_WSCALE:
+		if (len != 3)
+			return false;
+		o->wscale = p[2] > WSCALE_MAX ? WSCALE_MAX : p[2];
+		o->has |= OPT_WSCALE;
+		return true;
+	case KIND_SACK_OK:
+		if (len != 2)
+			return false;
+		o->has |= OPT_SACK_OK;
+		return true;
+	case KIND_SACK:
+		if (len < 10 || len > 2 + 8 * SACK_BLOCKS_MAX || (len - 2) % 8)
+			return false;
+		parse_sack(o, p, len);
+		return true;
+	case KIND_TS:
+		if (len != 10)
+			return false;
+		parse_ts(o, p);
+		return true;
+	default:
+		return true;	/* RFC 9293 3.2, MUST-6: ignored */
+	}
+}
+
+void tcp_opt_parse(struct tcp_opts *o, const uint8_t *opt, uint32_t len)
+{
+	static const uint8_t padded_ts[4] = { KIND_NOP, KIND_NOP, KIND_TS, 10 };
+	uint32_t at = 0;
+
+	o->has = o->sack_count = 0;
+	o->malformed = false;
+	if (len == OPT_TS_BYTES && !memcmp(opt, padded_ts, 4)) {
+		parse_ts(o, opt + 2);
+		return;
+	}
+	while (at < len && opt[at] != KIND_END) {
+		if (opt[at] == KIND_NOP) {
+			at++;
+			continue;
+		}
+		if (len - at < 2 || opt[at + 1] < 2 || opt[at + 1] > len - at) {
+			o->malformed = true;
+			return;
+		}
+		if (!parse_one(o, opt + at, opt[at + 1]))
+			o->malformed = true;
+		at += opt[at + 1];
+	}
+}
+
+uint8_t tcp_opt_build(uint8_t *out, const struct tcp_opts *o)
+{
+	uint8_t *p = out;
+
+	if (o->has & OPT_MSS) {
+		*p++ = KIND_MSS;
+		*p++ = 4;
+		*p++ = (uint8_t)(o->mss >> 8);
+		*p++ = (uint8_t)o->mss;
+	}
+	if (o->has & OPT_WSCALE) {
+		*p++ = KIND_NOP;
+		*p++ = KIND_WSCALE;
+		*p++ = 3;
+		*p++ = o->wscale;
+	}
+	if (o->has & OPT_SACK_OK) {
+		*p++ = KIND_NOP;
+		*p++ = KIND_NOP;
+		*p++ = KIND_SACK_OK;
+		*p++ = 2;
+	}
+	if (o->has & OPT_TS) {
+		*p++ = KIND_NOP;
+		*p++ = KIND_NOP;
+		*p++ = KIND_TS;
+		*p++ = 10;
+		put32(p, o->tsval);
+		put32(p + 4, o->tsecr);
+		p += 8;
+	}
+	return (uint8_t)(p - out);
+}

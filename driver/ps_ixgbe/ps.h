@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * ps.h - a port and its queue pairs, inside the module
+ *
+ *	pci device --> ps_port --> queue[0..nqueues-1]	one user file each
+ *	                       \-> netdev xgeN, its own transmit queue
+ *
+ * Lifetime   A port is counted: the pci device holds it from probe to remove,
+ *            every open file until release.  After remove it is `gone`: its
+ *            registers are unmapped and no DMA runs; files see -ENODEV.
+ * Memory     A queue's shared memory belongs to its file.  It is unmapped from
+ *            the bus when the queue stops and freed when the file detaches or
+ *            closes, which is after the last munmap().
+ * Locks      port->lock: attach, detach, RSS, link, gone (outer)
+ *            queue->lock: rings, descriptors (inner)
+ *            slow->lock: the net device's transmit ring, a spinlock
+ *            The interrupt handlers take none: they wake.
+ */
+#ifndef PS_H
+#define PS_H
+
+#include <linux/io.h>
+#include <linux/kref.h>
+#include <linux/miscdevice.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/pci.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "ps_desc.h"
+#include "ps_ring.h"
+
+#define PS_NAME		"ps_ixgbe"
+#define PS_QUEUES_MAX	15	/* RETA's entries are four bits wide */
+#define PS_SLOW_SLOTS	256
+#define PS_NOTHING	0xffffffffu	/* a descriptor without a buffer */
+
+struct ps_port;
+
+/* A queue's memory: survives the device, see Lifetime. */
+struct ps_mem {
+	struct ps_head *head;		/* vmalloc_user: head and slots */
+	size_t head_bytes;
+	struct page **block;		/* buffers, 4 KiB << order each */
+	dma_addr_t *dma;		/* of each block; valid while `mapped` */
+	unsigned int blocks, order;
+	u32 buffers;
+	bool mapped;
+};
+
+struct ps_queue {
+	struct ps_port *port;
+	unsigned int index;		/* hardware queue and vector */
+	struct mutex lock;
+	wait_queue_head_t wait;
+	bool attached;
+	bool running;			/* the hardware queue is enabled */
+	bool broken;			/* the user broke the contract */
+	struct ps_mem *mem;
+	struct ps_owners owners;
+	struct ps_ring ring[PS_RINGS];
+	struct ps_desc *rxd, *txd;
+	dma_addr_t rxd_dma, txd_dma;
+	u32 *rx_buf, *tx_buf, *tx_last;	/* per descriptor */
+	u32 rx_slots, tx_slots;
+	u32 rx_next, rx_fill;		/* harvested, filled: free counts */
+	u32 tx_clean, tx_next;
+	u32 promisc;
+	atomic_long_t wakeups;
+};
+
+/* The net device's transmit ring. */
+struct ps_slow {
+	spinlock_t lock;
+	struct ps_desc *txd;
+	dma_addr_t txd_dma;
+	struct sk_buff *skb[PS_SLOW_SLOTS];
+	dma_addr_t dma[PS_SLOW_SLOTS];
+	u32 clean, next;
+};
+
+struct ps_port {
+	struct kref ref;
+	struct pci_dev *pdev;
+	void __iomem *io;		/* NULL once gone */
+	struct mutex lock;
+	bool gone;
+	bool registered;		/* the character device is there */
+	struct miscdevice misc;
+	char node[24];
+	char bus[24];
+	struct net_device *netdev;
+	struct ps_slow slow;
+	struct ps_queue queue[PS_QUEUES_MAX];
+	unsigned int nqueues;
+	u32 link_mbps;
+	atomic_t events;		/* link changes so far */
+	struct delayed_work service;
+	u8 mac[6];
+	u8 key[PS_RSS_KEY_BYTES];
+};
+
+static inline u32 ps_rd(const struct ps_port *p, u32 reg)
+{
+	return readl(p->io + reg);
+}
+
+static inline void ps_wr(const struct ps_port *p, u32 reg, u32 value)
+{
+	writel(value, p->io + reg);
+}
+
+/* ps_hw.c: the chip; callers hold port->lock unless told otherwise */
+int ps_hw_reset(struct ps_port *p);
+int ps_hw_start(struct ps_port *p);
+int ps_hw_stop(struct ps_port *p);
+void ps_hw_rss(struct ps_port *p);
+u32 ps_hw_link(const struct ps_port *p);
+int ps_hw_rx_enable(struct ps_queue *q);
+int ps_hw_tx_enable(struct ps_port *p, unsigned int index, dma_addr_t ring,
+		    u32 slots);
+int ps_hw_queue_disable(struct ps_queue *q);
+void ps_hw_arm(struct ps_queue *q);	/* any context */
+
+/* ps_mem.c */
+struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers);
+void ps_mem_unmap(struct ps_port *p, struct ps_mem *m);
+void ps_mem_free(struct ps_mem *m);
+int ps_mem_mmap(struct ps_mem *m, struct vm_area_struct *vma);
+dma_addr_t ps_mem_dma(const struct ps_mem *m, u32 buf);
+void *ps_mem_addr(const struct ps_mem *m, u32 buf);
+void ps_mem_for_cpu(struct ps_port *p, const struct ps_mem *m, u32 buf);
+void ps_mem_for_device(struct ps_port *p, const struct ps_mem *m, u32 buf);
+
+/* ps_queue.c */
+int ps_queue_attach(struct ps_queue *q, struct ps_attach *a);
+void ps_queue_stop(struct ps_queue *q);	/* port->lock held; DMA ends */
+void ps_queue_detach(struct ps_queue *q);
+int ps_queue_sync(struct ps_queue *q, struct ps_sync *s);
+__poll_t ps_queue_ready(struct ps_queue *q, bool arm);
+
+/* ps_chr.c */
+int ps_chr_add(struct ps_port *p);
+void ps_chr_remove(struct ps_port *p);
+void ps_port_put(struct ps_port *p);
+
+/* ps_netdev.c */
+int ps_netdev_add(struct ps_port *p);
+void ps_netdev_remove(struct ps_port *p);
+void ps_netdev_clean(struct ps_port *p);
+int ps_netdev_start_ring(struct ps_port *p);
+int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
+		      const struct ps_slot *frame, int n);
+
+#endif

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * ps_main.c - probe and remove, interrupts, the link
+ *
+ * Removal, in order: no new opens, every queue stopped and its memory taken
+ * off the bus, files told, net device gone, chip stopped, interrupts freed,
+ * registers unmapped.  Files that are still open keep the port's memory and,
+ * through their file operations, the module.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/interrupt.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+
+#include "ps.h"
+#include "ps_reg.h"
+
+static unsigned int queues = 4;
+module_param(queues, uint, 0444);
+MODULE_PARM_DESC(queues, "queue pairs per port for users, 1 to 15");
+
+static irqreturn_t queue_irq(int irq, void *arg)
+{
+	struct ps_queue *q = arg;
+
+	atomic_long_inc(&q->wakeups);
+	wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM |
+				   EPOLLOUT | EPOLLWRNORM);
+	return IRQ_HANDLED;
+}
+
+/* The last vector: link changes and the net device's transmit ring. */
+static irqreturn_t other_irq(int irq, void *arg)
+{
+	struct ps_port *p = arg;
+	u32 cause = ps_rd(p, EICR);
+
+	ps_wr(p, EICR, cause & 0xffff0000);
+	ps_netdev_clean(p);
+	if (cause & EICR_LSC)
+		mod_delayed_work(system_wq, &p->service, 0);
+	ps_wr(p, EIMS, EICR_LSC);
+	ps_wr(p, EIMS_EX(0), 1u << p->nqueues);
+	return IRQ_HANDLED;
+}
+
+static void link_changed(struct ps_port *p, u32 mbps)
+{
+	unsigned int i;
+
+	WRITE_ONCE(p->link_mbps, mbps);
+	if (mbps)
+		netif_carrier_on(p->netdev);
+	else
+		netif_carrier_off(p->netdev);
+	netdev_info(p->netdev, "link is %s, %u Mb/s\n", mbps ? "up" : "down",
+		    mbps);
+	atomic_inc(&p->events);
+	for (i = 0; i < p->nqueues; i++)
+		wake_up_interruptible_poll(&p->queue[i].wait, EPOLLPRI);
+}
+
+/* Once a second, and at once after a link interrupt. */
+static void service(struct work_struct *work)
+{
+	struct ps_port *p = container_of(to_delayed_work(work), struct ps_port,
+					 service);
+	u32 mbps = ps_hw_link(p);
+
+	if (mbps != p->link_mbps)
+		link_changed(p, mbps);
+	ps_netdev_clean(p);
+	schedule_delayed_work(&p->service, HZ);
+}
+
+static void init_queues(struct ps_port *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < PS_QUEUES_MAX; i++) {
+		struct ps_queue *q = &p->queue[i];
+
+		q->port = p;
+		q->index = i;
+		mutex_init(&q->lock);
+		init_waitqueue_head(&q->wait);
+	}
+}
+
+static void free_vectors(struct ps_port *p, unsigned int requested)
+{
+	unsigned int i;
+
+	for (i = 0; i < requested; i++)
+		free_irq(pci_irq_vector(p->pdev, i),
+			 i < p->nqueues ? (void *)&p->queue[i] : (void *)p);
+	pci_free_irq_vectors(p->pdev);
+}
+
+static int request_vectors(struct ps_port *p)
+{
+	unsigned int i, n;
+	int r, got;
+
+	n = clamp(queues, 1u, (unsigned int)PS_QUEUES_MAX);
+	got = pci_alloc_irq_vectors(p->pdev, 2, n + 1, PCI_IRQ_MSIX);
+	if (got < 0) {
+		dev_err(&p->pdev->dev, "needs two MSI-X vectors or more: %d\n",
+			got);
+		return got;
+	}
+	p->nqueues = got - 1;
+	if (p->nqueues < n)
+		dev_warn(&p->pdev->dev, "%u queue pairs for want of vectors\n",
+			 p->nqueues);
+	for (i = 0; i <= p->nqueues; i++) {
+		r = request_irq(pci_irq_vector(p->pdev, i),
+				i < p->nqueues ? queue_irq : other_irq, 0,
+				PS_NAME,
+				i < p->nqueues ? (void *)&p->queue[i] :
+						 (void *)p);
+		if (r < 0) {
+			free_vectors(p, i);
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int map_device(struct ps_port *p)
+{
+	struct pci_dev *pdev = p->pdev;
+	int r = pci_enable_device_mem(pdev);
+
+	if (r < 0)
+		return r;
+	r = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	if (r == 0)
+		r = pci_request_mem_regions(pdev, PS_NAME);
+	if (r < 0)
+		goto disable;
+	p->io = pci_ioremap_bar(pdev, 0);
+	if (!p->io) {
+		pci_release_mem_regions(pdev);
+		r = -ENOMEM;
+		goto disable;
+	}
+	pci_set_master(pdev);
+	return 0;
+disable:
+	pci_disable_device(pdev);
+	return r;
+}
+
+static void unmap_device(struct ps_port *p)
+{
+	pci_clear_master(p->pdev);
+	iounmap(p->io);
+	p->io = NULL;
+	pci_release_mem_regions(p->pdev);
+	pci_disable_device(p->pdev);
+}
+
+static struct ps_port *new_port(struct pci_dev *pdev)
+{
+	struct ps_port *p = kzalloc(sizeof(*p), GFP_KERNEL);
+	unsigned int i;
+
+	if (!p)
+		return NULL;
+	kref_init(&p->ref);
+	p->pdev = pci_dev_get(pdev);
+	strscpy(p->bus, pci_name(pdev), sizeof(p->bus));
+	mutex_init(&p->lock);
+	INIT_DELAYED_WORK(&p->service, service);
+	for (i = 0; i < PS_RSS_KEY_BYTES; i++)
+		p->key[i] = i & 1 ? 0x5a : 0x6d;	/* mtcpd's default */
+	init_queues(p);
+	return p;
+}
+
+static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct ps_port *p = new_port(pdev);
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	r = map_device(p);
+	if (r < 0)
+		goto put;
+	r = ps_hw_reset(p);
+	if (r < 0)
+		goto unmap;
+	r = request_vectors(p);
+	if (r < 0)
+		goto unmap;
+	r = ps_hw_start(p);
+	if (r < 0)
+		goto stop;
+	r = ps_netdev_add(p);
+	if (r < 0)
+		goto stop;
+	r = ps_chr_add(p);
+	if (r < 0)
+		goto netdev;
+	pci_set_drvdata(pdev, p);
+	netdev_info(p->netdev, "82599 at %s, %pM, %u queue pairs, /dev/%s\n",
+		    p->bus, p->mac, p->nqueues, p->node);
+	schedule_delayed_work(&p->service, 0);
+	return 0;
+netdev:
+	unregister_netdev(p->netdev);
+stop:
+	ps_hw_stop(p);
+	free_vectors(p, p->nqueues + 1);
+	if (p->netdev)
+		ps_netdev_remove(p);
+unmap:
+	unmap_device(p);
+put:
+	ps_port_put(p);
+	return r;
+}
+
+static void remove(struct pci_dev *pdev)
+{
+	struct ps_port *p = pci_get_drvdata(pdev);
+
+	ps_chr_remove(p);
+	unregister_netdev(p->netdev);
+	ps_wr(p, EIMC, ~0u);
+	cancel_delayed_work_sync(&p->service);
+	if (ps_hw_stop(p) < 0)
+		dev_err(&pdev->dev, "the chip does not reset\n");
+	free_vectors(p, p->nqueues + 1);
+	cancel_delayed_work_sync(&p->service);	/* a last interrupt's */
+	ps_netdev_remove(p);
+	unmap_device(p);
+	ps_port_put(p);
+}
+
+static void shutdown(struct pci_dev *pdev)
+{
+	struct ps_port *p = pci_get_drvdata(pdev);
+
+	ps_hw_stop(p);
+}
+
+static const struct pci_device_id ids[] = {
+	{ PCI_VDEVICE(INTEL, 0x10f7) },		/* KX4 backplane */
+	{ PCI_VDEVICE(INTEL, 0x10f8) },		/* combined backplane */
+	{ PCI_VDEVICE(INTEL, 0x10fb) },		/* SFP+ */
+	{ PCI_VDEVICE(INTEL, 0x1507) },		/* SFP+, extended */
+	{ PCI_VDEVICE(INTEL, 0x1514) },		/* KX4 mezzanine */
+	{ PCI_VDEVICE(INTEL, 0x1517) },		/* KR */
+	{ PCI_VDEVICE(INTEL, 0x154d) },		/* SFP+, two ports */
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, ids);
+
+static struct pci_driver ps_driver = {
+	.name = PS_NAME,
+	.id_table = ids,
+	.probe = probe,
+	.remove = remove,
+	.shutdown = shutdown,
+};
+module_pci_driver(ps_driver);
+
+MODULE_DESCRIPTION("82599 queues for user processes (mtcpd)");
+MODULE_LICENSE("Dual BSD/GPL");

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * ps_mem.c - packet buffers and rings that a process maps
+ *
+ * Buffers lie in blocks of up to 2 MiB on the port's NUMA node.  The user's
+ * map holds a reference on every page, so memory outlives whatever happens to
+ * the device; the bus mapping does not: ps_mem_unmap() runs as soon as the
+ * hardware queue has stopped.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "ps.h"
+#include "ps_compat.h"
+
+#define ORDER_MAX	9	/* 2 MiB */
+
+static size_t block_bytes(const struct ps_mem *m)
+{
+	return PAGE_SIZE << m->order;
+}
+
+static unsigned int per_block(const struct ps_mem *m)
+{
+	return block_bytes(m) / PS_BUF_BYTES;
+}
+
+static void free_blocks(struct ps_mem *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->blocks && m->block && m->block[i]; i++)
+		__free_pages(m->block[i], m->order);
+	kvfree(m->block);
+	kvfree(m->dma);
+	m->block = NULL;
+	m->dma = NULL;
+}
+
+static int alloc_blocks(struct ps_mem *m, int node, unsigned int order)
+{
+	unsigned int i;
+
+	m->order = order;
+	m->blocks = DIV_ROUND_UP((size_t)m->buffers * PS_BUF_BYTES,
+				 block_bytes(m));
+	m->block = kvcalloc(m->blocks, sizeof(*m->block), GFP_KERNEL);
+	m->dma = kvcalloc(m->blocks, sizeof(*m->dma), GFP_KERNEL);
+	if (!m->block || !m->dma)
+		goto fail;
+	for (i = 0; i < m->blocks; i++) {
+		m->block[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO |
+					       __GFP_COMP | __GFP_NOWARN |
+					       __GFP_NORETRY, order);
+		if (!m->block[i])
+			goto fail;
+	}
+	return 0;
+fail:
+	free_blocks(m);
+	return -ENOMEM;
+}
+
+static int map_blocks(struct ps_port *p, struct ps_mem *m)
+{
+	struct device *dev = &p->pdev->dev;
+	unsigned int i;
+
+	for (i = 0; i < m->blocks; i++) {
+		m->dma[i] = dma_map_page(dev, m->block[i], 0, block_bytes(m),
+					 DMA_BIDIRECTIONAL);
+		if (dma_mapping_error(dev, m->dma[i])) {
+			while (i--)
+				dma_unmap_page(dev, m->dma[i], block_bytes(m),
+					       DMA_BIDIRECTIONAL);
+			return -ENOMEM;
+		}
+	}
+	m->mapped = true;
+	return 0;
+}
+
+struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers)
+{
+	struct ps_mem *m = kzalloc(sizeof(*m), GFP_KERNEL);
+	int order, node = dev_to_node(&p->pdev->dev);
+
+	if (!m)
+		return NULL;
+	m->buffers = buffers;
+	m->head_bytes = head_bytes;
+	m->head = vmalloc_user(head_bytes);
+	if (!m->head)
+		goto fail;
+	for (order = ORDER_MAX; order >= 0; order -= 3)
+		if (alloc_blocks(m, node, order) == 0)
+			break;
+	if (order < 0)
+		goto fail;
+	if (map_blocks(p, m) < 0)
+		goto fail;
+	return m;
+fail:
+	ps_mem_free(m);
+	return NULL;
+}
+
+void ps_mem_unmap(struct ps_port *p, struct ps_mem *m)
+{
+	unsigned int i;
+
+	if (!m->mapped)
+		return;
+	for (i = 0; i < m->blocks; i++)
+		dma_unmap_page(&p->pdev->dev, m->dma[i], block_bytes(m),
+			       DMA_BIDIRECTIONAL);
+	m->mapped = false;
+}
+
+void ps_mem_free(struct ps_mem *m)
+{
+	WARN_ON(m->mapped);
+	free_blocks(m);
+	vfree(m->head);
+	kfree(m);
+}
+
+static int map_buffers(struct ps_mem *m, struct vm_area_struct *vma)
+{
+	unsigned long bytes = vma->vm_end - vma->vm_start, at;
+	size_t block = block_bytes(m);
+	int r = 0;
+
+	if (bytes > PAGE_ALIGN((unsigned long)m->buffers * PS_BUF_BYTES))
+		return -EINVAL;
+	for (at = 0; at < bytes && r == 0; at += PAGE_SIZE)
+		r = vm_insert_page(vma, vma->vm_start + at,
+				   m->block[at / block] +
+				   at % block / PAGE_SIZE);
+	return r;
+}
+
+int ps_mem_mmap(struct ps_mem *m, struct vm_area_struct *vma)
+{
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	ps_vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	if (vma->vm_pgoff == PS_MAP_BUFFERS >> PAGE_SHIFT)
+		return map_buffers(m, vma);
+	if (vma->vm_pgoff != 0)
+		return -EINVAL;
+	return remap_vmalloc_range(vma, m->head, 0);
+}
+
+dma_addr_t ps_mem_dma(const struct ps_mem *m, u32 buf)
+{
+	return m->dma[buf / per_block(m)] +
+	       (size_t)(buf % per_block(m)) * PS_BUF_BYTES;
+}
+
+void *ps_mem_addr(const struct ps_mem *m, u32 buf)
+{
+	return page_address(m->block[buf / per_block(m)]) +
+	       (size_t)(buf % per_block(m)) * PS_BUF_BYTES;
+}
+
+void ps_mem_for_cpu(struct ps_port *p, const struct ps_mem *m, u32 buf)
+{
+	dma_sync_single_for_cpu(&p->pdev->dev, ps_mem_dma(m, buf),
+				PS_BUF_BYTES, DMA_BIDIRECTIONAL);
+}
+
+void ps_mem_for_device(struct ps_port *p, const struct ps_mem *m, u32 buf)
+{
+	dma_sync_single_for_device(&p->pdev->dev, ps_mem_dma(m, buf),
+				   PS_BUF_BYTES, DMA_BIDIRECTIONAL);
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * ps_netdev.c - xgeN, the kernel's side of a port
+ *
+ * It receives what users hand over with PS_F_SLOW and sends through hardware
+ * queue `nqueues`, which no user can attach.  Frames are copied on the way in;
+ * this is the slow path.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/etherdevice.h>
+#include <linux/ethtool.h>
+
+#include "ps.h"
+#include "ps_reg.h"
+
+static struct ps_port *port_of(struct net_device *dev)
+{
+	return *(struct ps_port **)netdev_priv(dev);
+}
+
+/* Frees what was sent; the lock is held. */
+static void clean_ring(struct ps_port *p, bool all)
+{
+	struct ps_slow *s = &p->slow;
+
+	for (; s->clean != s->next; s->clean++) {
+		u32 at = s->clean % PS_SLOW_SLOTS;
+		u64 b = le64_to_cpu((__force __le64)READ_ONCE(s->txd[at].b));
+
+		if (!all && !(b & PS_TXD_DONE))
+			break;
+		dma_unmap_single(&p->pdev->dev, s->dma[at], s->skb[at]->len,
+				 DMA_TO_DEVICE);
+		dev_kfree_skb_any(s->skb[at]);
+		s->skb[at] = NULL;
+	}
+	if (s->next - s->clean < PS_SLOW_SLOTS / 2 && !all)
+		netif_wake_queue(p->netdev);
+}
+
+void ps_netdev_clean(struct ps_port *p)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&p->slow.lock, flags);
+	clean_ring(p, false);
+	spin_unlock_irqrestore(&p->slow.lock, flags);
+}
+
+static netdev_tx_t net_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	struct ps_port *p = port_of(dev);
+	struct ps_slow *s = &p->slow;
+	struct ps_slot slot;
+	struct ps_desc d;
+	unsigned long flags;
+	dma_addr_t dma;
+	u32 at;
+
+	if (skb_linearize(skb))
+		goto drop;
+	dma = dma_map_single(&p->pdev->dev, skb->data, skb->len, DMA_TO_DEVICE);
+	if (dma_mapping_error(&p->pdev->dev, dma))
+		goto drop;
+	memset(&slot, 0, sizeof(slot));
+	slot.len = skb->len;
+	spin_lock_irqsave(&s->lock, flags);
+	at = s->next % PS_SLOW_SLOTS;
+	ps_desc_send(&d, &slot, &slot, dma, skb->len);
+	s->txd[at].a = (__force u64)cpu_to_le64(d.a);
+	s->txd[at].b = (__force u64)cpu_to_le64(d.b);
+	s->skb[at] = skb;
+	s->dma[at] = dma;
+	s->next++;
+	dev->stats.tx_packets++;
+	dev->stats.tx_bytes += skb->len;
+	if (s->next - s->clean >= PS_SLOW_SLOTS - 2)
+		netif_stop_queue(dev);
+	wmb();		/* descriptor before the tail that shows it */
+	ps_wr(p, TDT(p->nqueues), s->next % PS_SLOW_SLOTS);
+	spin_unlock_irqrestore(&s->lock, flags);
+	return NETDEV_TX_OK;
+drop:
+	dev->stats.tx_dropped++;
+	dev_kfree_skb_any(skb);
+	return NETDEV_TX_OK;
+}
+
+static int net_open(struct net_device *dev)
+{
+	netif_start_queue(dev);
+	return 0;
+}
+
+static int net_stop(struct net_device *dev)
+{
+	netif_stop_queue(dev);
+	return 0;
+}
+
+static const struct net_device_ops net_ops = {
+	.ndo_open = net_open,
+	.ndo_stop = net_stop,
+	.ndo_start_xmit = net_xmit,
+	.ndo_validate_addr = eth_validate_addr,
+};
+
+static void get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *i)
+{
+	strscpy(i->driver, PS_NAME, sizeof(i->driver));
+	strscpy(i->bus_info, port_of(dev)->bus, sizeof(i->bus_info));
+}
+
+static int get_link_ksettings(struct net_device *dev,
+			      struct ethtool_link_ksettings *k)
+{
+	u32 mbps = READ_ONCE(port_of(dev)->link_mbps);
+
+	k->base.speed = mbps ? (int)mbps : SPEED_UNKNOWN;
+	k->base.duplex = mbps ? DUPLEX_FULL : DUPLEX_UNKNOWN;
+	k->base.port = PORT_OTHER;
+	return 0;
+}
+
+static const struct ethtool_ops eth_ops = {
+	.get_drvinfo = get_drvinfo,
+	.get_link = ethtool_op_get_link,
+	.get_link_ksettings = get_link_ksettings,
+};
+
+/* Copies a user's frame into the kernel's stack.  0, or -ENOMEM / -ENETDOWN. */
+int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
+		      const struct ps_slot *frame, int n)
+{
+	struct net_device *dev = p->netdev;
+	struct sk_buff *skb;
+	u32 bytes = 0;
+	int i;
+
+	for (i = 0; i < n; i++)
+		bytes += frame[i].len;
+	if (!netif_running(dev))
+		return -ENETDOWN;
+	skb = netdev_alloc_skb_ip_align(dev, bytes);
+	if (!skb) {
+		dev->stats.rx_dropped++;
+		return -ENOMEM;
+	}
+	for (i = 0; i < n; i++)
+		skb_put_data(skb, ps_mem_addr(m, frame[i].buf), frame[i].len);
+	skb->protocol = eth_type_trans(skb, dev);
+	dev->stats.rx_packets++;
+	dev->stats.rx_bytes += bytes;
+	local_bh_disable();	/* the stack may run at once */
+	netif_rx(skb);
+	local_bh_enable();
+	return 0;
+}
+
+int ps_netdev_start_ring(struct ps_port *p)
+{
+	return ps_hw_tx_enable(p, p->nqueues, p->slow.txd_dma, PS_SLOW_SLOTS);
+}
+
+int ps_netdev_add(struct ps_port *p)
+{
+	struct net_device *dev = alloc_etherdev(sizeof(struct ps_port *));
+	int r;
+
+	if (!dev)
+		return -ENOMEM;
+	p->netdev = dev;
+	*(struct ps_port **)netdev_priv(dev) = p;
+	spin_lock_init(&p->slow.lock);
+	p->slow.txd = dma_alloc_coherent(&p->pdev->dev, PS_SLOW_SLOTS *
+					 sizeof(struct ps_desc),
+					 &p->slow.txd_dma, GFP_KERNEL);
+	if (!p->slow.txd) {
+		r = -ENOMEM;
+		goto fail;
+	}
+	SET_NETDEV_DEV(dev, &p->pdev->dev);
+	dev->netdev_ops = &net_ops;
+	dev->ethtool_ops = &eth_ops;
+	dev->max_mtu = PS_FRAME_MAX - ETH_HLEN;
+	eth_hw_addr_set(dev, p->mac);
+	strscpy(dev->name, "xge%d", sizeof(dev->name));
+	netif_carrier_off(dev);
+	r = ps_netdev_start_ring(p);
+	if (r == 0)
+		r = register_netdev(dev);
+	if (r == 0)
+		return 0;
+	dma_free_coherent(&p->pdev->dev, PS_SLOW_SLOTS * sizeof(struct ps_desc),
+			  p->slow.txd, p->slow.txd_dma);
+fail:
+	free_netdev(dev);
+	p->netdev = NULL;
+	return r;
+}
+
+/* After the chip has stopped. */
+void ps_netdev_remove(struct ps_port *p)
+{
+	clean_ring(p, true);
+	dma_free_coherent(&p->pdev->dev, PS_SLOW_SLOTS * sizeof(struct ps_desc),
+			  p->slow.txd, p->slow.txd_dma);
+	free_netdev(p->netdev);
+	p->netdev = NULL;
+}

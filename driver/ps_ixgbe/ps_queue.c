@@ -1,0 +1,551 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * ps_queue.c - a queue pair: between the user's rings and the chip's
+ *
+ * All of it runs in the user's own calls (SYNC, poll), under queue->lock; an
+ * interrupt only wakes.  Work per call is bounded by PS_CHUNK_MAX slots per
+ * ring.  See ps_uapi.h for the four rings, ps_ring.h for buffer ownership.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/log2.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+
+#include "ps.h"
+#include "ps_reg.h"
+
+static void mark_broken(struct ps_queue *q)
+{
+	q->broken = true;
+	q->mem->head->state = PS_STATE_ERROR;
+}
+
+static struct ps_desc read_desc(const struct ps_desc *d)
+{
+	struct ps_desc v;
+
+	v.b = le64_to_cpu((__force __le64)READ_ONCE(d->b));
+	dma_rmb();	/* the rest of a descriptor after its done bit */
+	v.a = le64_to_cpu((__force __le64)READ_ONCE(d->a));
+	return v;
+}
+
+static void write_desc(struct ps_desc *d, const struct ps_desc *v)
+{
+	d->a = (__force u64)cpu_to_le64(v->a);
+	d->b = (__force u64)cpu_to_le64(v->b);
+}
+
+static bool receive_waits(const struct ps_queue *q)
+{
+	u32 at = q->rx_next & (q->rx_slots - 1);
+
+	return q->rx_next != q->rx_fill &&
+	       read_desc(&q->rxd[at]).b & PS_RXD_DONE;
+}
+
+static void lend_to_receiver(struct ps_queue *q, u32 buf)
+{
+	u32 at = q->rx_fill++ & (q->rx_slots - 1);
+	struct ps_desc d = { .a = ps_mem_dma(q->mem, buf) };
+
+	ps_mem_for_device(q->port, q->mem, buf);
+	q->rx_buf[at] = buf;
+	write_desc(&q->rxd[at], &d);
+}
+
+static void publish_receiver(struct ps_queue *q)
+{
+	wmb();		/* descriptors before the tail that shows them */
+	ps_wr(q->port, RDT(q->index), q->rx_fill & (q->rx_slots - 1));
+}
+
+/* fill -> hardware.  0 or -EPROTO. */
+static int refill(struct ps_queue *q)
+{
+	struct ps_ring *r = &q->ring[PS_RING_FILL];
+	int waiting = ps_ring_peek(r), n = 0;
+	u32 before = q->rx_fill;
+	struct ps_slot s;
+
+	if (waiting < 0)
+		return -EPROTO;
+	while (n < waiting && n < PS_CHUNK_MAX &&
+	       q->rx_fill - q->rx_next < q->rx_slots - 1) {
+		ps_ring_copy(r, n++, &s);
+		if (ps_take(&q->owners, s.buf, PS_RECEIVER) < 0)
+			q->mem->head->bad_slots++;
+		else
+			lend_to_receiver(q, s.buf);
+	}
+	if (n)
+		ps_ring_release(r, n);
+	if (q->rx_fill != before)
+		publish_receiver(q);
+	return 0;
+}
+
+/* hardware -> rx.  Slots moved, or -EPROTO. */
+static int harvest(struct ps_queue *q)
+{
+	struct ps_ring *r = &q->ring[PS_RING_RX];
+	struct ps_head *h = q->mem->head;
+	int space = ps_ring_space(r), n = 0;
+
+	if (space < 0)
+		return -EPROTO;
+	for (; n < space && n < PS_CHUNK_MAX && receive_waits(q); n++) {
+		u32 at = q->rx_next++ & (q->rx_slots - 1);
+		struct ps_desc d = read_desc(&q->rxd[at]);
+		struct ps_slot s = { .buf = q->rx_buf[at] };
+
+		ps_desc_receive(&d, &s);
+		ps_mem_for_cpu(q->port, q->mem, s.buf);
+		WARN_ON_ONCE(ps_give(&q->owners, s.buf, PS_RECEIVER));
+		*ps_ring_at(r, n) = s;
+		h->rx_frames += !(s.flags & PS_F_MORE);
+		h->rx_bytes += s.len;
+	}
+	if (n)
+		ps_ring_submit(r, n);
+	return n;
+}
+
+static void give_done(struct ps_queue *q, u32 at, u32 buf, u16 flags)
+{
+	struct ps_slot s = { .buf = buf, .flags = flags };
+
+	*ps_ring_at(&q->ring[PS_RING_DONE], at) = s;
+}
+
+/* sent descriptors -> done.  0 or -EPROTO. */
+static int reclaim(struct ps_queue *q)
+{
+	struct ps_ring *r = &q->ring[PS_RING_DONE];
+	int space = ps_ring_space(r), n = 0;
+	u32 mask = q->tx_slots - 1;
+
+	if (space < 0)
+		return -EPROTO;
+	while (q->tx_clean != q->tx_next && n + PS_FRAGS_MAX <= space) {
+		u32 last = q->tx_last[q->tx_clean & mask];
+
+		if (!(read_desc(&q->txd[last & mask]).b & PS_TXD_DONE))
+			break;
+		for (; q->tx_clean != last + 1; q->tx_clean++) {
+			u32 buf = q->tx_buf[q->tx_clean & mask];
+
+			if (buf == PS_NOTHING)
+				continue;
+			ps_mem_for_cpu(q->port, q->mem, buf);
+			WARN_ON_ONCE(ps_give(&q->owners, buf, PS_SENDER));
+			give_done(q, n++, buf, 0);
+		}
+		q->mem->head->tx_frames++;
+	}
+	if (n)
+		ps_ring_submit(r, n);
+	return 0;
+}
+
+/* Returns the slots of a frame that cannot be sent to the user. */
+static void reject(struct ps_queue *q, const struct ps_slot *frame, int n)
+{
+	struct ps_ring *r = &q->ring[PS_RING_DONE];
+	int i, back = 0;
+
+	for (i = 0; i < n; i++) {
+		q->mem->head->bad_slots++;
+		if (frame[i].buf < q->owners.count &&
+		    q->owners.owner[frame[i].buf] == PS_USER)
+			give_done(q, back++, frame[i].buf, PS_F_ERROR);
+	}
+	if (back)
+		ps_ring_submit(r, back);
+}
+
+/* Takes all buffers of a frame, or none. */
+static int take_frame(struct ps_queue *q, const struct ps_slot *frame, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		if (ps_take(&q->owners, frame[i].buf, PS_SENDER) < 0)
+			break;
+	if (i == n)
+		return 0;
+	while (i--)
+		ps_give(&q->owners, frame[i].buf, PS_SENDER);
+	return -1;
+}
+
+static void post_frame(struct ps_queue *q, const struct ps_slot *frame, int n)
+{
+	u32 mask = q->tx_slots - 1, bytes = 0, first = q->tx_next;
+	struct ps_desc d;
+	int i;
+
+	for (i = 0; i < n; i++)
+		bytes += frame[i].len;
+	q->mem->head->tx_bytes += bytes;
+	if (ps_desc_needs_context(&frame[0])) {
+		ps_desc_context(&d, &frame[0]);
+		write_desc(&q->txd[q->tx_next & mask], &d);
+		q->tx_buf[q->tx_next++ & mask] = PS_NOTHING;
+	}
+	for (i = 0; i < n; i++) {
+		ps_mem_for_device(q->port, q->mem, frame[i].buf);
+		ps_desc_send(&d, &frame[0], &frame[i],
+			     ps_mem_dma(q->mem, frame[i].buf), bytes);
+		write_desc(&q->txd[q->tx_next & mask], &d);
+		q->tx_buf[q->tx_next++ & mask] = frame[i].buf;
+	}
+	q->tx_last[first & mask] = q->tx_next - 1;
+}
+
+/* A frame for the kernel: copied, its buffers come back at once. */
+static void slow_path(struct ps_queue *q, const struct ps_slot *frame, int n)
+{
+	int i;
+
+	if (ps_netdev_receive(q->port, q->mem, frame, n) == 0)
+		q->mem->head->slow_frames++;
+	for (i = 0; i < n; i++) {
+		ps_give(&q->owners, frame[i].buf, PS_SENDER);
+		give_done(q, i, frame[i].buf, 0);
+	}
+	ps_ring_submit(&q->ring[PS_RING_DONE], n);
+}
+
+static bool room_to_send(const struct ps_queue *q)
+{
+	return q->tx_next - q->tx_clean + PS_FRAGS_MAX + 2 <= q->tx_slots &&
+	       ps_ring_space(&q->ring[PS_RING_DONE]) >= PS_FRAGS_MAX;
+}
+
+/* tx -> hardware.  Slots moved, or -EPROTO. */
+static int send(struct ps_queue *q)
+{
+	struct ps_ring *r = &q->ring[PS_RING_TX];
+	struct ps_slot frame[PS_FRAGS_MAX];
+	u32 before = q->tx_next;
+	int moved = 0, waiting = ps_ring_peek(r), n;
+
+	if (waiting < 0)
+		return -EPROTO;
+	while (moved < PS_CHUNK_MAX && room_to_send(q)) {
+		n = ps_frame_copy(r, waiting - moved, frame);
+		if (n == 0)
+			break;
+		if (n < 0) {
+			n = -n;
+			reject(q, frame, n);
+		} else if (take_frame(q, frame, n) < 0) {
+			reject(q, frame, n);
+		} else if (frame[0].flags & PS_F_SLOW) {
+			slow_path(q, frame, n);
+		} else {
+			post_frame(q, frame, n);
+		}
+		ps_ring_release(r, n);
+		moved += n;
+	}
+	if (q->tx_next != before) {
+		wmb();	/* descriptors before the tail that shows them */
+		ps_wr(q->port, TDT(q->index), q->tx_next & (q->tx_slots - 1));
+	}
+	return moved;
+}
+
+static void read_counters(struct ps_queue *q)
+{
+	struct ps_head *h = q->mem->head;
+
+	h->rx_dropped += ps_rd(q->port, QPRDC(q->index));
+	h->wakeups = atomic_long_read(&q->wakeups);
+	h->link_mbps = READ_ONCE(q->port->link_mbps);
+}
+
+/* 0, or why this queue moves nothing any more. */
+static int usable(const struct ps_queue *q)
+{
+	if (q->port->gone)
+		return -ENODEV;
+	if (!q->attached || !q->running)
+		return -ENXIO;
+	return q->broken ? -EPROTO : 0;
+}
+
+static int move_all(struct ps_queue *q, struct ps_sync *s)
+{
+	int rx, tx;
+
+	if (reclaim(q) < 0)
+		return -EPROTO;
+	tx = send(q);
+	if (tx < 0 || refill(q) < 0)
+		return -EPROTO;
+	rx = harvest(q);
+	if (rx < 0)
+		return -EPROTO;
+	s->rx = rx;
+	s->tx = tx;
+	read_counters(q);
+	return 0;
+}
+
+int ps_queue_sync(struct ps_queue *q, struct ps_sync *s)
+{
+	int r;
+
+	if (mutex_lock_interruptible(&q->lock))
+		return -EINTR;
+	r = usable(q);
+	if (r == 0) {
+		r = move_all(q, s);
+		if (r < 0)
+			mark_broken(q);
+	}
+	mutex_unlock(&q->lock);
+	return r;
+}
+
+static __poll_t look(struct ps_queue *q)
+{
+	struct ps_sync s = { 0 };
+	__poll_t m = 0;
+
+	if (move_all(q, &s) < 0) {
+		mark_broken(q);
+		return EPOLLERR;
+	}
+	/* not read by the user yet: its head behind our tail */
+	if (ps_ring_space(&q->ring[PS_RING_RX]) <=
+	    (int)q->ring[PS_RING_RX].mask)
+		m |= EPOLLIN | EPOLLRDNORM;
+	if (room_to_send(q))
+		m |= EPOLLOUT | EPOLLWRNORM;
+	return m;
+}
+
+/*
+ * What poll() says.  With @arm, a queue that has nothing gets its interrupt
+ * armed and is looked at once more: a frame between look and arm is either
+ * seen by the second look or raises the interrupt.
+ */
+__poll_t ps_queue_ready(struct ps_queue *q, bool arm)
+{
+	__poll_t m;
+	int r;
+
+	mutex_lock(&q->lock);
+	r = usable(q);
+	if (r == -ENODEV) {
+		m = EPOLLERR | EPOLLHUP;
+	} else if (r < 0) {
+		m = EPOLLERR;
+	} else {
+		m = look(q);
+		if (arm && !(m & EPOLLIN)) {
+			ps_hw_arm(q);
+			m = look(q);
+		}
+	}
+	mutex_unlock(&q->lock);
+	return m;
+}
+
+static int check_attach(const struct ps_attach *a)
+{
+	if (a->version != PS_UAPI_VERSION)
+		return -EPROTONOSUPPORT;
+	if (!is_power_of_2(a->rx_slots) || !is_power_of_2(a->tx_slots) ||
+	    a->rx_slots < PS_SLOTS_MIN || a->rx_slots > PS_SLOTS_MAX ||
+	    a->tx_slots < PS_SLOTS_MIN || a->tx_slots > PS_SLOTS_MAX ||
+	    a->extra > PS_EXTRA_MAX || a->flags & ~PS_ATTACH_PROMISC)
+		return -EINVAL;
+	return 0;
+}
+
+static void plan_memory(struct ps_attach *a)
+{
+	a->buffers = a->rx_slots + a->tx_slots + a->extra;
+	a->ring_slots = roundup_pow_of_two(a->buffers + PS_FRAGS_MAX);
+	a->slots_offset = PAGE_ALIGN(sizeof(struct ps_head));
+	a->head_bytes = PAGE_ALIGN(a->slots_offset + PS_RINGS * a->ring_slots *
+				   sizeof(struct ps_slot));
+}
+
+static void free_rings(struct ps_queue *q)
+{
+	struct device *dev = &q->port->pdev->dev;
+
+	if (q->rxd)
+		dma_free_coherent(dev, q->rx_slots * sizeof(*q->rxd), q->rxd,
+				  q->rxd_dma);
+	if (q->txd)
+		dma_free_coherent(dev, q->tx_slots * sizeof(*q->txd), q->txd,
+				  q->txd_dma);
+	q->rxd = NULL;
+	q->txd = NULL;
+	kvfree(q->rx_buf);
+	kvfree(q->tx_buf);
+	kvfree(q->tx_last);
+	q->rx_buf = NULL;
+	q->tx_buf = NULL;
+	q->tx_last = NULL;
+}
+
+static int alloc_rings(struct ps_queue *q, const struct ps_attach *a)
+{
+	struct device *dev = &q->port->pdev->dev;
+
+	q->rx_slots = a->rx_slots;
+	q->tx_slots = a->tx_slots;
+	q->rxd = dma_alloc_coherent(dev, q->rx_slots * sizeof(*q->rxd),
+				    &q->rxd_dma, GFP_KERNEL);
+	q->txd = dma_alloc_coherent(dev, q->tx_slots * sizeof(*q->txd),
+				    &q->txd_dma, GFP_KERNEL);
+	q->rx_buf = kvcalloc(q->rx_slots, sizeof(u32), GFP_KERNEL);
+	q->tx_buf = kvcalloc(q->tx_slots, sizeof(u32), GFP_KERNEL);
+	q->tx_last = kvcalloc(q->tx_slots, sizeof(u32), GFP_KERNEL);
+	q->owners.owner = kvcalloc(a->buffers, 1, GFP_KERNEL);
+	q->owners.count = a->buffers;
+	if (!q->rxd || !q->txd || !q->rx_buf || !q->tx_buf || !q->tx_last ||
+	    !q->owners.owner)
+		return -ENOMEM;
+	return 0;
+}
+
+static void lay_out(struct ps_queue *q, const struct ps_attach *a)
+{
+	struct ps_head *h = q->mem->head;
+	struct ps_slot *slots = (void *)h + a->slots_offset;
+	int i;
+
+	h->version = PS_UAPI_VERSION;
+	h->state = PS_STATE_UP;
+	for (i = 0; i < PS_RINGS; i++) {
+		q->ring[i] = (struct ps_ring){
+			.shared = &h->ring[i],
+			.slots = slots + (size_t)i * a->ring_slots,
+			.mask = a->ring_slots - 1,
+		};
+	}
+	q->rx_next = 0;
+	q->rx_fill = 0;
+	q->tx_clean = 0;
+	q->tx_next = 0;
+	q->broken = false;
+	atomic_long_set(&q->wakeups, 0);
+}
+
+static void set_promisc(struct ps_port *p)
+{
+	u32 i, v = ps_rd(p, FCTRL) & ~FCTRL_UPE;
+
+	for (i = 0; i < p->nqueues; i++)
+		if (p->queue[i].running && p->queue[i].promisc)
+			v |= FCTRL_UPE;
+	ps_wr(p, FCTRL, v);
+}
+
+static int start_hardware(struct ps_queue *q)
+{
+	u32 i;
+	int r = ps_hw_rx_enable(q);
+
+	if (r == 0)
+		r = ps_hw_tx_enable(q->port, q->index, q->txd_dma, q->tx_slots);
+	if (r < 0)
+		return r;
+	for (i = 0; i < q->rx_slots - 1; i++) {
+		ps_take(&q->owners, i, PS_RECEIVER);
+		lend_to_receiver(q, i);
+	}
+	publish_receiver(q);
+	q->running = true;
+	set_promisc(q->port);
+	ps_hw_rss(q->port);
+	return 0;
+}
+
+int ps_queue_attach(struct ps_queue *q, struct ps_attach *a)
+{
+	int r = check_attach(a);
+
+	if (r < 0)
+		return r;
+	if (q->attached)
+		return -EBUSY;
+	plan_memory(a);
+	mutex_lock(&q->lock);
+	r = alloc_rings(q, a);
+	if (r == 0) {
+		q->mem = ps_mem_new(q->port, a->head_bytes, a->buffers);
+		r = q->mem ? 0 : -ENOMEM;
+	}
+	if (r < 0)
+		goto fail;
+	lay_out(q, a);
+	q->promisc = a->flags & PS_ATTACH_PROMISC;
+	q->attached = true;
+	r = start_hardware(q);
+	if (r < 0) {
+		mutex_unlock(&q->lock);
+		q->running = true;	/* half a queue is stopped as a whole */
+		ps_queue_stop(q);
+		ps_queue_detach(q);
+		return r;
+	}
+	mutex_unlock(&q->lock);
+	return 0;
+fail:
+	free_rings(q);
+	kvfree(q->owners.owner);
+	q->owners.owner = NULL;
+	mutex_unlock(&q->lock);
+	return r;
+}
+
+/*
+ * Ends DMA, then takes the memory off the bus.  If the chip does not confirm
+ * that it has stopped, the whole chip is stopped; if that fails too, the
+ * memory is never given back, which is a leak and not a corruption.
+ */
+void ps_queue_stop(struct ps_queue *q)
+{
+	struct ps_port *p = q->port;
+
+	mutex_lock(&q->lock);
+	if (!q->running)
+		goto out;
+	q->running = false;
+	set_promisc(p);
+	ps_hw_rss(p);
+	if (ps_hw_queue_disable(q) < 0 && ps_hw_stop(p) < 0) {
+		dev_err(&p->pdev->dev,
+			"queue %u does not stop: its memory is given up\n",
+			q->index);
+		q->mem->mapped = false;
+		q->mem = NULL;
+		goto out;
+	}
+	ps_mem_unmap(p, q->mem);
+	free_rings(q);
+out:
+	mutex_unlock(&q->lock);
+}
+
+/* The file lets go: after ps_queue_stop(), or after the device has gone. */
+void ps_queue_detach(struct ps_queue *q)
+{
+	mutex_lock(&q->lock);
+	if (q->mem)
+		ps_mem_free(q->mem);
+	q->mem = NULL;
+	kvfree(q->owners.owner);
+	q->owners.owner = NULL;
+	q->attached = false;
+	mutex_unlock(&q->lock);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+#include "ps_ring.h"
+
+void ps_ring_copy(const struct ps_ring *r, __u32 i, struct ps_slot *to)
+{
+	const struct ps_slot *from = ps_ring_at(r, i);
+
+	to->buf = __atomic_load_n(&from->buf, __ATOMIC_RELAXED);
+	to->len = __atomic_load_n(&from->len, __ATOMIC_RELAXED);
+	to->flags = __atomic_load_n(&from->flags, __ATOMIC_RELAXED);
+	to->hash = 0;
+	to->mss = __atomic_load_n(&from->mss, __ATOMIC_RELAXED);
+	to->l2_len = __atomic_load_n(&from->l2_len, __ATOMIC_RELAXED);
+	to->l3_len = __atomic_load_n(&from->l3_len, __ATOMIC_RELAXED);
+	to->l4_len = __atomic_load_n(&from->l4_len, __ATOMIC_RELAXED);
+}
+
+int ps_take(struct ps_owners *o, __u32 buf, enum ps_owner owner)
+{
+	if (buf >= o->count || o->owner[buf] != PS_USER)
+		return -1;
+	o->owner[buf] = (__u8)owner;
+	return 0;
+}
+
+int ps_give(struct ps_owners *o, __u32 buf, enum ps_owner from)
+{
+	if (buf >= o->count || o->owner[buf] != (__u8)from)
+		return -1;
+	o->owner[buf] = PS_USER;
+	return 0;
+}
+
+/* Do the headers that @s names lie inside its first buffer? */
+static int offloads_fit(const struct ps_slot *s)
+{
+	unsigned int l3 = (unsigned int)s->l2_len + s->l3_len;
+	unsigned int l4;
+
+	if (!(s->flags & (PS_F_CSUM_IP | PS_F_CSUM_TCP | PS_F_CSUM_UDP |
+			  PS_F_TSO)))
+		return 1;
+	if (s->l2_len < 14 || s->l2_len > 127 || s->l3_len < 20)
+		return 0;
+	if (s->flags & PS_F_TSO) {
+		l4 = s->l4_len;
+		if (l4 < 20 || s->mss < 64 || (s->flags & PS_F_CSUM_UDP))
+			return 0;
+	} else if (s->flags & PS_F_CSUM_TCP) {
+		l4 = 20;
+	} else {
+		l4 = s->flags & PS_F_CSUM_UDP ? 8 : 0;
+	}
+	return l3 + l4 <= s->len;
+}
+
+int ps_frame_copy(const struct ps_ring *r, int waiting,
+		  struct ps_slot frame[PS_FRAGS_MAX])
+{
+	__u32 bytes = 0, most;
+	int n = 0;
+
+	do {
+		if (n == PS_FRAGS_MAX)
+			return -n;
+		if (n == waiting)
+			return 0;
+		ps_ring_copy(r, (__u32)n, &frame[n]);
+		if (frame[n].len == 0 || frame[n].len > PS_BUF_BYTES)
+			return -(n + 1);
+		bytes += frame[n].len;
+	} while (frame[n++].flags & PS_F_MORE);
+	most = frame[0].flags & PS_F_TSO ? PS_TSO_MAX : PS_FRAME_MAX;
+	if (bytes < 14 || bytes > most || !offloads_fit(&frame[0]))
+		return -n;
+	return n;
+}

@@ -1,0 +1,365 @@
+#include "libclient/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Accepting is pulling: the listener keeps up to min(backlog, CREDIT_MAX)
+ * cookies with every engine.  A cookie counts until its connection is handed
+ * to the app, so a context that accepts slowly holds no more than that.
+ */
+
+static uint32_t credit_target(const struct listener *l)
+{
+	return l->backlog < CREDIT_MAX ? l->backlog : CREDIT_MAX;
+}
+
+int listener_new(struct mtcp_context *x, struct listener **out)
+{
+	struct listener **list, *l;
+
+	for (uint32_t i = 0; i < x->listener_count; i++)
+		if (!x->listeners[i]->used) {
+			*out = x->listeners[i];
+			return (int)i;
+		}
+	if (x->listener_count >= UINT16_MAX)
+		return -ENOBUFS;
+	list = realloc(x->listeners, (x->listener_count + 1) * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	x->listeners = list;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	list[x->listener_count] = *out = l;
+	return (int)x->listener_count++;
+}
+
+static uint16_t listener_index(const struct mtcp_context *x,
+			       const struct listener *l)
+{
+	uint16_t i = 0;
+
+	while (x->listeners[i] != l)
+		i++;
+	return i;
+}
+
+int listener_join(struct mtcp_context *x, struct listener *l)
+{
+	struct ctl_request req = { .type = CTL_LISTEN, .listen = {
+		.port = l->port, .backlog = l->backlog, .context = x->id } };
+	struct ctl_reply reply;
+	int err;
+
+	memcpy(req.listen.addr, l->addr, 16);
+	if (l->opts && l->opts->reuseport)
+		req.listen.flags = CTL_LISTEN_SHARED;
+	pthread_mutex_lock(&the_client.lock);
+	err = attach_request(x->at, &req, &reply, NULL, 0);
+	pthread_mutex_unlock(&the_client.lock);
+	if (err < 0)
+		return err;
+	l->id = reply.listen.listener;
+	if (reply.listen.port)
+		l->port = reply.listen.port;
+	for (uint32_t e = 0; e < x->engines; e++)
+		stock_start(x, e);
+	listener_credit(x, l);
+	return 0;
+}
+
+/* Posts @count fresh cookies to engine @e, as many records as it takes. */
+static void post(struct mtcp_context *x, struct listener *l, uint32_t e,
+		 uint32_t count)
+{
+	uint16_t listener = listener_index(x, l);
+	uint32_t index;
+
+	while (count) {
+		uint32_t n = 0, cookie[CMD_CREDIT_COOKIES];
+		struct cmd *cmd;
+
+		while (n < count && n < CMD_CREDIT_COOKIES) {
+			struct conn *c = conn_new(&x->conns, CONN_CREDIT,
+						  &index);
+
+			if (!c)
+				break;
+			c->listener = listener;
+			c->engine = (uint8_t)e;
+			cookie[n++] = conn_cookie(&x->conns, index);
+		}
+		if (!n)
+			return;		/* tried again at the next accept */
+		cmd = ctx_cmd(x, e, CMD_CREDIT);
+		cmd->sock = l->id;
+		cmd->cookie = n;
+		memcpy(cmd->credit.cookies, cookie, n * sizeof(cookie[0]));
+		l->credit[e] += n;
+		count -= n;
+	}
+}
+
+/* Tops the credit up, a whole record of cookies at a time. */
+static void top_up(struct mtcp_context *x, struct listener *l, uint32_t e)
+{
+	uint32_t target = credit_target(l), missing;
+
+	if (!l->id || l->credit[e] >= target)
+		return;
+	missing = target - l->credit[e];
+	if (missing >= CMD_CREDIT_COOKIES || l->credit[e] == 0 ||
+	    target < 2 * CMD_CREDIT_COOKIES)
+		post(x, l, e, missing);
+}
+
+void listener_credit(struct mtcp_context *x, struct listener *l)
+{
+	for (uint32_t e = 0; e < x->engines; e++)
+		top_up(x, l, e);
+}
+
+void listener_queue(struct mtcp_context *x, uint32_t index)
+{
+	struct conn *c = conn_at(&x->conns, index);
+	struct listener *l = x->listeners[c->listener];
+
+	c->next = NONE;
+	if (!l->queued)
+		l->head = index;
+	else
+		conn_at(&x->conns, l->tail)->next = index;
+	l->tail = index;
+	l->queued++;
+	if (l->sockid >= 0)
+		slot_raise(x, (uint32_t)l->sockid,
+			   MTCP_EPOLLIN | MTCP_EPOLLRDNORM);
+}
+
+static uint32_t dequeue(struct mtcp_context *x, struct listener *l)
+{
+	uint32_t index = l->head;
+
+	l->head = conn_at(&x->conns, index)->next;
+	l->queued--;
+	return index;
+}
+
+void listener_lost(struct mtcp_context *x, struct listener *l)
+{
+	(void)x;
+	l->id = 0;
+	l->queued = 0;
+	memset(l->credit, 0, sizeof(l->credit));
+}
+
+/* Connections that nobody accepted are reset, cookies are free again: the
+ * reply says that every engine is done with them. */
+static void void_credit(struct mtcp_context *x, uint16_t listener)
+{
+	for (uint32_t i = 0; i < x->conns.chunks << CONN_CHUNK_BITS; i++) {
+		struct conn *c = conn_at(&x->conns, i);
+
+		if (c->listener == listener && c->state == CONN_CREDIT)
+			conn_free(&x->conns, i);
+	}
+}
+
+int listener_close(struct mtcp_context *x, struct listener *l)
+{
+	struct ctl_request req = { .type = CTL_UNLISTEN, .unlisten = {
+		.listener = l->id, .context = x->id } };
+	struct ctl_reply reply;
+
+	l->sockid = -1;
+	ctx_publish(x);
+	if (x->at && l->id) {
+		pthread_mutex_lock(&the_client.lock);
+		attach_request(x->at, &req, &reply, NULL, 0);
+		pthread_mutex_unlock(&the_client.lock);
+		for (uint32_t e = 0; e < x->engines; e++)
+			events_take(x, e, EVENT_RING_SLOTS);
+	}
+	while (l->queued) {
+		uint32_t index = dequeue(x, l);
+
+		conn_at(&x->conns, index)->flags |= CONN_ABORT;
+		conn_close(x, index);
+	}
+	void_credit(x, listener_index(x, l));
+	free(l->opts);
+	*l = (struct listener){ .sockid = -1 };
+	return 0;
+}
+
+/* ---- public ---- */
+
+static bool port_taken(const struct mtcp_context *x, const struct conn *c)
+{
+	for (uint32_t i = 0; i < x->listener_count; i++) {
+		const struct listener *l = x->listeners[i];
+
+		if (l->used && l->port == c->local_port && c->local_port &&
+		    (addr_is_any(l->addr) || addr_is_any(c->local) ||
+		     !memcmp(l->addr, c->local, 16)))
+			return true;
+	}
+	return false;
+}
+
+/* The stream socket @s becomes a listener. */
+static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
+			   uint32_t backlog)
+{
+	struct conn *c = conn_at(&x->conns, s->obj);
+	struct listener *l;
+	int index, err;
+
+	if (port_taken(x, c))
+		return -EADDRINUSE;
+	index = listener_new(x, &l);
+	if (index < 0)
+		return index;
+	*l = (struct listener){ .sockid = sockid, .port = c->local_port,
+				.backlog = backlog };
+	memcpy(l->addr, c->local, 16);
+	l->opts = c->opts;
+	if (!x->at)
+		return -ENETDOWN;
+	err = listener_join(x, l);
+	l->opts = err ? NULL : c->opts;
+	if (err)
+		return err;
+	l->used = true;
+	c->opts = NULL;
+	conn_free(&x->conns, s->obj);
+	s->type = SLOT_LISTENER;
+	s->obj = (uint32_t)index;
+	return 0;
+}
+
+MTCP_PUBLIC int mtcp_listen(mctx_t mctx, int sockid, int backlog)
+{
+	struct mtcp_context *x = ctx_enter(mctx);
+	struct slot *s;
+	struct conn *c;
+	int err;
+
+	if (!x)
+		return -1;
+	s = sockid_slot(&x->ids, sockid);
+	if (s && s->type == SLOT_LISTENER)
+		return 0;		/* again: as it is */
+	c = ctx_conn(x, sockid);
+	if (!c)
+		return -1;
+	if (c->state != CONN_NEW) {
+		errno = EINVAL;
+		return -1;
+	}
+	ctx_check(x);
+	err = start_listening(x, s, sockid, backlog > 0 ? (uint32_t)backlog : 1);
+	ctx_publish(x);
+	if (!err)
+		return 0;
+	errno = -err;
+	return -1;
+}
+
+static int take_one(struct mtcp_context *x, struct listener *l, int flags)
+{
+	uint32_t index = l->head;
+	struct conn *c = conn_at(&x->conns, index);
+	int id = sockid_alloc(&x->ids, SLOT_STREAM, index);
+
+	if (id < 0)
+		return id;
+	dequeue(x, l);
+	l->credit[c->engine]--;
+	c->sockid = id;
+	if (c->state == CONN_QUEUED)
+		c->state = CONN_OPEN;
+	if (flags & SLOT_BLOCK)
+		x->ids.slot[id].flags |= SLOT_BLOCK;
+	if (l->opts) {
+		c->opts = opts_copy(l->opts);
+		opts_apply(x, c);
+	}
+	top_up(x, l, c->engine);
+	return id;
+}
+
+static struct listener *find_listener(struct mtcp_context *x, int sockid,
+				      struct slot **s)
+{
+	*s = ctx_slot(x, sockid, SLOT_LISTENER, EINVAL);
+	return *s ? x->listeners[(*s)->obj] : NULL;
+}
+
+/* Until there is a connection, as far as the listener waits: 0 or -errno. */
+static int wait_accept(struct mtcp_context *x, struct listener *l,
+		       const struct slot *s)
+{
+	uint64_t until = until_of(l->opts, true);
+	int err;
+
+	while (!l->queued) {
+		ctx_progress(x);
+		if (l->queued)
+			break;
+		if (!(s->flags & SLOT_BLOCK))
+			return -EAGAIN;
+		err = wait_more(x, until);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int do_accept(mctx_t mctx, int sockid, struct sockaddr *addr,
+		     socklen_t *addrlen, int slot_flags)
+{
+	struct mtcp_context *x = ctx_enter(mctx);
+	struct listener *l;
+	struct slot *s;
+	struct conn *c;
+	int id;
+
+	if (!x)
+		return -1;
+	l = find_listener(x, sockid, &s);
+	if (!l)
+		return -1;
+	id = wait_accept(x, l, s);
+	if (!id)
+		id = take_one(x, l, slot_flags);
+	ctx_publish(x);
+	if (id < 0) {
+		errno = -id;
+		return -1;
+	}
+	c = conn_at(&x->conns, x->ids.slot[id].obj);
+	if (addr && addrlen)
+		addr_to(c->remote, c->remote_port, addr, addrlen);
+	return id;
+}
+
+MTCP_PUBLIC int mtcp_accept(mctx_t mctx, int sockid, struct sockaddr *addr,
+			    socklen_t *addrlen)
+{
+	return do_accept(mctx, sockid, addr, addrlen, 0);
+}
+
+MTCP_PUBLIC int mtcp_accept4(mctx_t mctx, int sockid, struct sockaddr *addr,
+			     socklen_t *addrlen, int flags)
+{
+	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return do_accept(mctx, sockid, addr, addrlen,
+			 flags & SOCK_NONBLOCK ? 0 : SLOT_BLOCK);
+}

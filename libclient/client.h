@@ -1,0 +1,491 @@
+/*
+ * client.h - the client library's own structures, one section a file
+ *
+ *	app --mtcp_*()--> context --command rings--> engines
+ *	                    |  ^---- event rings ------'
+ *	                    |
+ *	  sockid -> slot ---+-> conn (cookie)    connections
+ *	                    +-> listener         with its accept queue
+ *	                    +-> pipe, epoll set
+ *
+ * A slot is what the application's small number names; a connection object
+ * lives longer: from its cookie's first use (connect, accept credit) until the
+ * engine's EVENT_CLOSED or EVENT_GONE.  Cookie = index | generation << 24.
+ *
+ * Attach    `struct attach` is one attachment to one run of mtcpd: segment,
+ *           control socket, wake pipes.  When it is lost it is marked dead;
+ *           each context notices in its own thread, fails its connections and
+ *           joins the next one.
+ * Idle      96 bytes of conn and 32 of slot; unread data has extents of 12 bytes.
+ * Threads   A context and all below it: its owner's.  `the_client` is guarded
+ *           by its lock, except the atomics.
+ * Errors    Inside: 0 or -errno.  Only the public calls set errno.
+ */
+#ifndef LIBCLIENT_CLIENT_H
+#define LIBCLIENT_CLIENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "shm/cmd.h"
+#include "shm/ctl.h"
+#include "shm/event.h"
+#include "shm/layout.h"
+#include "shm/ring.h"
+#include "shm/rss.h"
+#include "shm/wake.h"
+
+#include "libclient/include/mtcp_api.h"
+#include "libclient/include/mtcp_epoll.h"
+#include "libclient/include/mtcp_ext.h"
+
+#define MTCP_PUBLIC	__attribute__((visibility("default")))
+
+#define NONE		0xffffffffu	/* no such index */
+#define CREDIT_MAX	64u		/* cookies posted a listener and engine */
+#define EVENT_BATCH	256u		/* slots taken from a ring at a time */
+#define CONSUMED_BATCH	16384u		/* bytes read before the engine is told */
+
+/* ---- attach.c: control socket and segment ---- */
+
+struct attach {
+	_Atomic bool dead;
+	uint32_t refs;			/* contexts and the_client; under its lock */
+	int ctl_fd;
+	int wake_fd[ENGINES_MAX];	/* write ends, one an engine */
+	uint8_t *base;
+	uint64_t bytes;
+	uint32_t engines;
+	uint32_t client_id;
+	uint32_t tag;			/* of the last request */
+	uint32_t engine_cpu[ENGINES_MAX];
+	struct rss rss;
+};
+
+/* Everything of a process; one. */
+struct client {
+	pthread_mutex_t lock;
+	struct attach *now;		/* NULL: not attached */
+	bool inited;
+	bool told;			/* that the daemon went away */
+	uint64_t retry_at_us;		/* no attach before this instant */
+	uint64_t backoff_us;
+	char text[256];			/* mtcp_error_text() */
+	struct mtcp_context *contexts[CONTEXTS_MAX];	/* by cpu; never freed */
+};
+extern struct client the_client;
+
+/* The attachment for a context, with a reference; tries to attach, not more
+ * often than the back-off allows.  0 or -errno. */
+int attach_get(struct attach **out, bool now);
+void attach_put(struct attach *at);
+
+/* One request and its answer.  @fds takes up to @max descriptors. */
+int attach_request(struct attach *at, struct ctl_request *req,
+		   struct ctl_reply *reply, int *fds, uint32_t max);
+
+/* Looks at the control socket; marks a lost attachment dead. */
+bool attach_alive(struct attach *at);
+
+/* Microseconds until the next attempt may be made. */
+uint64_t attach_wait_us(void);
+
+uint64_t now_us(void);
+
+/* ---- sockid.c: ids and what they name ---- */
+
+enum slot_type {
+	SLOT_FREE, SLOT_STREAM, SLOT_LISTENER, SLOT_EPOLL, SLOT_PIPE
+};
+
+enum {				/* slot.flags */
+	SLOT_QUEUED = 1,	/* on its epoll set's ready list */
+	SLOT_BLOCK = 2,		/* calls wait */
+};
+
+struct slot {
+	uint64_t data;		/* epoll_event.data */
+	uint32_t interest;	/* epoll_event.events */
+	uint32_t edge;		/* bits raised since they were last reported */
+	uint32_t next, prev;	/* ready list; free: next is the free list */
+	uint32_t obj;		/* index of its conn, listener, pipe, epoll set */
+	uint16_t ep;		/* epoll set + 1; 0: in none */
+	uint8_t type;		/* enum slot_type */
+	uint8_t flags;
+};
+_Static_assert(sizeof(struct slot) == 32, "part of an idle connection");
+
+struct sockids {
+	struct slot *slot;
+	uint32_t count;			/* ids are 0 .. count - 1 */
+	uint32_t free_head, free_tail;	/* FIFO: an id rests before its reuse */
+	uint32_t used;
+};
+
+int sockids_init(struct sockids *t, uint32_t count);
+void sockids_fini(struct sockids *t);
+/* The id that was free for longest, or -EMFILE. */
+int sockid_alloc(struct sockids *t, enum slot_type type, uint32_t obj);
+void sockid_free(struct sockids *t, uint32_t id);
+/* NULL when @id names nothing. */
+struct slot *sockid_slot(const struct sockids *t, int id);
+
+/* ---- conn.c: connection objects and their unread data ---- */
+
+enum conn_state {
+	CONN_FREE,
+	CONN_NEW,		/* socket(): nothing with the engine yet */
+	CONN_CREDIT,		/* its cookie is posted as accept credit */
+	CONN_QUEUED,		/* accepted by the engine, not by the app */
+	CONN_CONNECTING,	/* no handle yet */
+	CONN_OPEN,
+	CONN_TAKING,		/* CMD_TAKE is on its way */
+	CONN_DEAD,		/* error; the handle wants closing, if there is one */
+	CONN_GONE,		/* taken away; nothing with the engine any more */
+	CONN_CLOSING,		/* app closed it; waits for EVENT_CLOSED */
+	CONN_ORPHAN,		/* app closed it while it was being taken */
+	CONN_SHARED,		/* a ticket of this process is out: hands off */
+};
+
+enum {				/* conn.flags */
+	CONN_FIN = 1,		/* the peer has no more to say */
+	CONN_SHUT_WR = 2,	/* neither have we */
+	CONN_SHUT_RD = 4,
+	CONN_FLUSH = 8,		/* on the context's flush list */
+	CONN_STARVED = 16,	/* waits for blocks, on the starved list */
+	CONN_WANT_SENT = 32,	/* CMD_WANT_SENT is on its way */
+	CONN_BOUND = 64,	/* bind() was called */
+	CONN_ABORT = 128,	/* close with RST (SO_LINGER 0) */
+};
+
+struct sock_opts;
+
+struct conn {
+	uint64_t sock;		/* handle; HANDLE_NONE */
+	struct sock_opts *opts;	/* NULL: all defaults */
+	uint8_t local[16], remote[16];
+	uint32_t sent, acked, limit;	/* bytes, as in event.h */
+	uint32_t rx_tail;	/* newest extent, whose next is the oldest; NONE */
+	uint32_t rx_bytes;	/* unread */
+	uint32_t consumed;	/* read, not yet said so */
+	uint32_t next;		/* free list or accept queue */
+	int32_t sockid;		/* -1: none */
+	uint16_t local_port, remote_port;	/* network order */
+	uint16_t listener;	/* CREDIT, QUEUED: index in the context */
+	uint16_t error;		/* errno it died of; sticky */
+	uint16_t so_error;	/* the same for SO_ERROR, once */
+	uint8_t state;		/* enum conn_state */
+	uint8_t flags;		/* CONN_* */
+	uint8_t engine;
+	uint8_t generation;
+};
+_Static_assert(sizeof(struct conn) + sizeof(struct slot) <= 128 + 8,
+	       "an idle connection costs little");
+
+struct extent {
+	uint32_t next;
+	uint32_t block;
+	uint16_t offset, len;
+};
+
+#define CONN_CHUNK_BITS	9
+#define CONN_CHUNK	(1u << CONN_CHUNK_BITS)
+#define CONN_MAX	(1u << 24)
+
+struct conns {
+	struct conn **chunk;
+	uint32_t chunks;
+	uint32_t free;		/* LIFO */
+	uint32_t used;
+	struct extent *extent;
+	uint32_t extents, extent_free;
+};
+
+void conns_init(struct conns *t);
+void conns_fini(struct conns *t);
+/* A fresh connection in @state, or NULL without memory. */
+struct conn *conn_new(struct conns *t, enum conn_state state, uint32_t *index);
+/* Back to the pool: its cookie names nothing from now on. */
+void conn_free(struct conns *t, uint32_t index);
+
+static inline struct conn *conn_at(const struct conns *t, uint32_t index)
+{
+	return &t->chunk[index >> CONN_CHUNK_BITS][index & (CONN_CHUNK - 1)];
+}
+
+uint32_t conn_cookie(const struct conns *t, uint32_t index);
+/* The connection of an event's cookie; NULL: it is of the past. */
+struct conn *conn_find(const struct conns *t, uint32_t cookie);
+
+/* Unread data, oldest first. */
+int rx_push(struct conns *t, struct conn *c, uint32_t block, uint16_t offset,
+	    uint16_t len);
+struct extent *rx_front(struct conns *t, const struct conn *c);
+struct extent *rx_next(struct conns *t, const struct conn *c,
+		       const struct extent *e);
+/* The oldest @bytes are gone; @bytes <= rx_bytes. */
+void rx_drop(struct conns *t, struct conn *c, uint32_t bytes);
+
+/* ---- ctx.c: a context, its rings ---- */
+
+struct stock {			/* granted blocks of a class, of one engine */
+	uint32_t *block;
+	uint32_t count, room;
+	uint64_t asked_at_us;	/* CMD_WANT_BLOCKS not yet answered; 0: none */
+	uint32_t current;	/* partly filled; BLOCK_NONE */
+	uint32_t fill;		/* bytes of it */
+};
+
+struct pair {			/* this context and one engine */
+	struct ring cmd, event;
+	struct wake_shared *engine_asleep;
+	struct stock stock[BLOCK_CLASSES];
+	bool started;		/* the engine knows that we are there */
+};
+
+struct listener {
+	uint64_t id;		/* the daemon's; 0: not joined */
+	struct sock_opts *opts;
+	uint8_t addr[16];
+	uint16_t port;		/* network order */
+	bool used;
+	int32_t sockid;
+	uint32_t backlog;
+	uint32_t credit[ENGINES_MAX];	/* cookies posted or queued */
+	uint32_t head, tail, queued;	/* CONN_QUEUED connections */
+};
+
+struct epoll_set {
+	bool used;
+	uint32_t head, tail;	/* ready ids */
+	uint32_t ready;
+};
+
+struct pipe;
+
+struct index_list {		/* a list that grows */
+	uint32_t *at;
+	uint32_t count, room;
+};
+
+struct ctx_stats {
+	uint64_t rx_bytes, tx_bytes, rx_records, tx_records, errors;
+};
+
+struct mtcp_context {
+	int cpu;
+	_Atomic bool finished;		/* destroyed: every call gives EPERM */
+	pthread_t owner;
+	struct attach *at;		/* NULL: not attached */
+	uint32_t id;			/* the daemon's number of it */
+	uint32_t home;			/* engine of connects */
+	uint32_t engines;
+	uint32_t unpublished;		/* bit an engine: commands to publish */
+	struct wake_shared *asleep;
+	int wake_rd;			/* pipe from the daemon */
+	int intr_fd;			/* eventfd: signals, pipes */
+	int watch_fd;			/* mtcp_context_fd(), -1: not asked for */
+	uint32_t interrupts_seen;
+	uint64_t checked_us;		/* when the control socket was looked at */
+	uint32_t spin_us;
+	struct cmd scratch;		/* commands to nobody */
+	struct pair *pair;		/* ENGINES_MAX */
+	struct sockids ids;
+	struct conns conns;
+	struct listener **listeners;
+	uint32_t listener_count;
+	struct epoll_set *epolls;
+	uint32_t epoll_count;
+	struct pipe **pipes;
+	uint32_t pipe_count;
+	struct index_list flush, starved;
+	_Atomic uint32_t kicked;	/* a pipe changed */
+	in_addr_t rss_base;		/* host order; 0: none */
+	uint32_t rss_count, rss_next;
+	uint8_t rss_any_local[16];	/* a local address that we had */
+	struct ctx_stats stats, stats_last;
+	uint64_t stats_at_us;
+};
+
+/* Checks a public call's context.  NULL with errno set. */
+struct mtcp_context *ctx_enter(mctx_t mctx);
+/* The slot of @id of type @type; NULL with errno EBADF or @wrong. */
+struct slot *ctx_slot(struct mtcp_context *x, int id, enum slot_type type,
+		      int wrong);
+/* The connection of socket @id; NULL with errno. */
+struct conn *ctx_conn(struct mtcp_context *x, int id);
+
+/* Takes events of all engines, bounded; publishes commands. */
+void ctx_progress(struct mtcp_context *x);
+void ctx_publish(struct mtcp_context *x);
+/* Sleeps until something may have happened; 0, -EINTR or -ETIMEDOUT.
+ * @until_us: instant, ~0: no bound. */
+int ctx_sleep(struct mtcp_context *x, uint64_t until_us);
+/* True when a signal asked for EINTR; it is then forgotten. */
+bool ctx_interrupted(struct mtcp_context *x);
+/* Prepares for sleep: 1 when there is work already. */
+int ctx_arm(struct mtcp_context *x);
+void ctx_disarm(struct mtcp_context *x);
+
+/* A command slot for engine @e; never NULL: without daemon it is scratch. */
+struct cmd *ctx_cmd(struct mtcp_context *x, uint32_t e, uint8_t type);
+void ctx_cmd_connect(struct mtcp_context *x, uint32_t e,
+		     const struct cmd_connect *cmd);
+
+/* Wakes every context's sleep: from signal handlers too. */
+void ctx_interrupt_all(void);
+void ctx_kick(struct mtcp_context *x);
+/* Does what a lost daemon asks for: connections fail, or we are back. */
+void ctx_check(struct mtcp_context *x);
+void ctx_free(struct mtcp_context *x);
+bool list_push(struct index_list *l, uint32_t v);
+
+/* ---- join.c: attach and re-attach of a context ---- */
+
+int ctx_join(struct mtcp_context *x, bool now);
+void ctx_lost(struct mtcp_context *x);
+
+/* ---- event_in.c: what the engines said ---- */
+
+/* Takes up to @max slots; returns how many. */
+uint32_t events_take(struct mtcp_context *x, uint32_t e, uint32_t max);
+void conn_raise(struct mtcp_context *x, struct conn *c, uint32_t bits);
+void conn_died(struct mtcp_context *x, struct conn *c, int error);
+
+/* ---- stock.c: granted blocks ---- */
+
+/* Room of up to @want bytes for engine @e: memory, its block, offset and size
+ * (0: the stock is out, more is asked for). */
+struct room {
+	uint8_t *at;
+	uint32_t block, offset, size;	/* size: bytes; 0: no room */
+	uint32_t cls;
+};
+struct room stock_room(struct mtcp_context *x, uint32_t e, uint32_t want);
+/* @used bytes of that room are taken.  True: give the block up. */
+bool stock_use(struct mtcp_context *x, uint32_t e, const struct room *r,
+	       uint32_t used, uint32_t want);
+/* A whole block for somebody else's use; size 0: none. */
+struct room stock_take(struct mtcp_context *x, uint32_t e, uint32_t want);
+/* The first blocks of an engine that will be used. */
+void stock_start(struct mtcp_context *x, uint32_t e);
+/* More of what ran out. */
+void stock_ask(struct mtcp_context *x, uint32_t e);
+void stock_granted(struct mtcp_context *x, uint32_t e, const struct event *ev);
+/* Partly filled blocks go back: before a sleep. */
+void stock_give_up(struct mtcp_context *x);
+bool stock_any(const struct mtcp_context *x, uint32_t e);
+uint8_t *block_at(const struct mtcp_context *x, uint32_t block);
+void stock_reset(struct mtcp_context *x);
+
+/* ---- accept.c: listeners ---- */
+
+int listener_new(struct mtcp_context *x, struct listener **out);
+int listener_join(struct mtcp_context *x, struct listener *l);
+void listener_credit(struct mtcp_context *x, struct listener *l);
+void listener_queue(struct mtcp_context *x, uint32_t index);
+int listener_close(struct mtcp_context *x, struct listener *l);
+/* The daemon went: what was posted or queued is void. */
+void listener_lost(struct mtcp_context *x, struct listener *l);
+
+/* ---- connect.c ---- */
+
+/* Asks engine @e to connect, or another one that is told so (EXDEV). */
+void connect_send(struct mtcp_context *x, uint32_t index, uint32_t e);
+
+/* ---- close.c ---- */
+
+/* The app lets go of a connection: with or without the engine knowing it. */
+void conn_close(struct mtcp_context *x, uint32_t index);
+void conn_send_close(struct mtcp_context *x, uint32_t e, uint64_t sock,
+		     uint32_t cookie, bool abort);
+void conn_clear_rx(struct mtcp_context *x, struct conn *c);
+
+/* ---- read.c, write.c ---- */
+
+/* One CMD_CONSUMED for all that was read. */
+void read_flush(struct mtcp_context *x, struct conn *c);
+void read_flush_all(struct mtcp_context *x);
+ssize_t conn_write(struct mtcp_context *x, int id, const struct iovec *iov,
+		   int count);
+bool conn_writable(const struct mtcp_context *x, const struct conn *c);
+/* Asks to be told when it is writable again. */
+void conn_want_room(struct mtcp_context *x, struct conn *c);
+/* Waits for a blocking call: 0, -EAGAIN, -EINTR. */
+int wait_more(struct mtcp_context *x, uint64_t until_us);
+uint64_t until_of(const struct sock_opts *o, bool receive);
+
+/* ---- epoll.c ---- */
+
+/* EPOLL* bits that hold for socket @id now. */
+uint32_t slot_ready(struct mtcp_context *x, uint32_t id);
+/* Something happened to socket @id. */
+void slot_raise(struct mtcp_context *x, uint32_t id, uint32_t bits);
+/* Out of its set, whatever it is in. */
+void slot_forget(struct mtcp_context *x, struct slot *s);
+void epoll_close(struct mtcp_context *x, uint32_t index);
+
+/* ---- sockopt.c ---- */
+
+struct sock_opts {
+	uint32_t set;			/* bit an enum cmd_option */
+	int32_t value[CMD_OPTS];
+	uint32_t rcvtimeo_ms, sndtimeo_ms;	/* 0: none */
+	bool reuseaddr, reuseport;
+};
+
+/* Sends all that is set; the handle is known. */
+void opts_apply(struct mtcp_context *x, struct conn *c);
+struct sock_opts *opts_copy(const struct sock_opts *o);
+
+/* ---- pipe.c ---- */
+
+uint32_t pipe_ready(struct mtcp_context *x, const struct slot *s);
+ssize_t pipe_read(struct mtcp_context *x, const struct slot *s, void *buf,
+		  size_t len);
+ssize_t pipe_write(struct mtcp_context *x, const struct slot *s,
+		   const void *buf, size_t len);
+uint32_t pipe_unread(struct mtcp_context *x, const struct slot *s);
+void pipe_close(struct mtcp_context *x, const struct slot *s);
+void pipes_free(struct mtcp_context *x);
+/* Raises events of pipes that another thread wrote to. */
+void pipe_kicked(struct mtcp_context *x);
+
+/* ---- signal.c ---- */
+
+extern _Atomic uint32_t interrupts;	/* counts what must give EINTR */
+
+/* ---- conf.c ---- */
+
+struct settings {
+	struct mtcp_conf conf;
+	bool stat_print;
+	char stat_name[32];
+	char socket_path[108];
+};
+extern struct settings the_settings;
+
+/* Reads a file into @s.  0, or -errno with a sentence in @why. */
+int conf_read(struct settings *s, const char *path, char *why, size_t why_len);
+void settings_default(struct settings *s);
+
+/* ---- addr.c: addresses in and out ---- */
+
+int addr_from(const struct sockaddr *sa, socklen_t len, uint8_t addr[16],
+	      uint16_t *port);
+int addr_to(const uint8_t addr[16], uint16_t port, struct sockaddr *sa,
+	    socklen_t *len);
+void addr_from_v4(uint8_t addr[16], uint32_t v4);
+uint32_t addr_v4(const uint8_t addr[16]);
+bool addr_is_any(const uint8_t addr[16]);
+
+/* ---- stat.c ---- */
+
+void stat_print(struct mtcp_context *x);
+
+#endif

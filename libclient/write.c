@@ -1,0 +1,366 @@
+#include "libclient/client.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * Writing fills granted blocks and publishes an extent a block.  Two things
+ * stop it: the socket's limit of bytes that are not acknowledged yet, and a
+ * stock without blocks.  Either way the engine is asked, and the socket is
+ * writable again (EPOLLOUT) when it answers.
+ *
+ * The first bytes of a connection never stop for want of blocks: programs
+ * rely on a header being taken whole.
+ */
+
+#define FIRST_WAIT_US	200000u		/* for blocks, on the first write */
+
+bool conn_writable(const struct mtcp_context *x, const struct conn *c)
+{
+	if (c->state != CONN_OPEN || c->flags & CONN_SHUT_WR)
+		return false;
+	return c->sent - c->acked < c->limit && stock_any(x, c->engine);
+}
+
+static uint32_t room_below_limit(const struct conn *c)
+{
+	uint32_t queued = c->sent - c->acked;
+
+	return queued < c->limit ? c->limit - queued : 0;
+}
+
+static void starve(struct mtcp_context *x, struct conn *c, uint32_t index)
+{
+	stock_ask(x, c->engine);
+	if (!(c->flags & CONN_STARVED) && list_push(&x->starved, index))
+		c->flags |= CONN_STARVED;
+}
+
+void conn_want_room(struct mtcp_context *x, struct conn *c)
+{
+	struct cmd *cmd;
+	uint32_t index;
+
+	if (c->state != CONN_OPEN || c->sockid < 0)
+		return;
+	index = x->ids.slot[c->sockid].obj;
+	if (room_below_limit(c)) {
+		if (!stock_any(x, c->engine))
+			starve(x, c, index);
+		return;
+	}
+	if (c->flags & CONN_WANT_SENT)
+		return;
+	cmd = ctx_cmd(x, c->engine, CMD_WANT_SENT);
+	cmd->sock = c->sock;
+	cmd->cookie = conn_cookie(&x->conns, index);
+	c->flags |= CONN_WANT_SENT;
+}
+
+static void send_extent(struct mtcp_context *x, struct conn *c, uint32_t index,
+			uint32_t block, uint32_t offset, uint32_t len,
+			bool last)
+{
+	struct cmd *cmd = ctx_cmd(x, c->engine, CMD_SEND);
+
+	cmd->sock = c->sock;
+	cmd->cookie = conn_cookie(&x->conns, index);
+	cmd->flags = last ? CMD_F_LAST : 0;
+	cmd->send.block = block;
+	cmd->send.offset = (uint16_t)offset;
+	cmd->send.len = (uint16_t)len;
+	c->sent += len;
+	x->stats.tx_bytes += len;
+	x->stats.tx_records++;
+}
+
+/* Where in an iovec a write is. */
+struct cursor {
+	const struct iovec *iov;
+	int count;
+	size_t at;		/* in iov[0] */
+};
+
+static void gather(struct cursor *from, uint8_t *to, size_t len)
+{
+	while (len) {
+		size_t n = from->iov->iov_len - from->at;
+
+		if (n > len)
+			n = len;
+		if (n)
+			memcpy(to, (const uint8_t *)from->iov->iov_base +
+				   from->at, n);
+		to += n;
+		len -= n;
+		from->at += n;
+		if (from->at == from->iov->iov_len && len) {
+			from->iov++;
+			from->at = 0;
+		}
+	}
+}
+
+/* As much of @len as limit and stock allow. */
+static size_t fill(struct mtcp_context *x, struct conn *c, uint32_t index,
+		   struct cursor *from, size_t len)
+{
+	size_t done = 0;
+
+	while (done < len) {
+		size_t most = room_below_limit(c), n = len - done;
+		struct room r;
+		bool last;
+
+		if (n > most)
+			n = most;
+		if (!n)
+			break;
+		r = stock_room(x, c->engine,
+			       n > UINT32_MAX ? UINT32_MAX : (uint32_t)n);
+		if (!r.size)
+			break;
+		if (n > r.size)
+			n = r.size;
+		gather(from, r.at, n);
+		last = stock_use(x, c->engine, &r, (uint32_t)n, (uint32_t)n);
+		send_extent(x, c, index, r.block, r.offset, (uint32_t)n, last);
+		done += n;
+	}
+	return done;
+}
+
+static int may_write(const struct conn *c)
+{
+	switch (c->state) {
+	case CONN_OPEN:
+		return c->flags & CONN_SHUT_WR ? -EPIPE : 0;
+	case CONN_CONNECTING:
+	case CONN_TAKING:
+		return -EAGAIN;
+	case CONN_DEAD:
+		return -c->error;
+	default:
+		return -ENOTCONN;
+	}
+}
+
+/* Waits a little for blocks, for a connection's first bytes. */
+static void wait_first(struct mtcp_context *x, struct conn *c)
+{
+	uint64_t until = now_us() + FIRST_WAIT_US;
+
+	do {
+		stock_ask(x, c->engine);
+		ctx_progress(x);
+		if (stock_any(x, c->engine) || c->state != CONN_OPEN)
+			return;
+	} while (ctx_sleep(x, until) == 0);
+}
+
+static size_t total(const struct iovec *iov, int count)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < count; i++)
+		n += iov[i].iov_len;
+	return n;
+}
+
+/* Nothing fits now.  0: try again; else why not. */
+static int write_wait(struct mtcp_context *x, struct conn *c, bool block,
+		      bool first, uint64_t until)
+{
+	int err;
+
+	ctx_progress(x);
+	err = may_write(c);
+	if (err && !(err == -EAGAIN && block))
+		return err;
+	if (!err && conn_writable(x, c))
+		return 0;
+	if (first && !err && room_below_limit(c)) {
+		wait_first(x, c);
+		if (conn_writable(x, c))
+			return 0;
+	}
+	conn_want_room(x, c);
+	ctx_publish(x);
+	return block ? wait_more(x, until) : -EAGAIN;
+}
+
+ssize_t conn_write(struct mtcp_context *x, int id, const struct iovec *iov,
+		   int count)
+{
+	struct slot *s = &x->ids.slot[id];
+	struct conn *c = conn_at(&x->conns, s->obj);
+	struct cursor from = { iov, count, 0 };
+	bool block = s->flags & SLOT_BLOCK;
+	size_t len = total(iov, count), done = 0;
+	uint64_t until = block ? until_of(c->opts, false) : 0;
+	bool first = c->sent == 0;
+	int err = may_write(c);
+
+	if (err == -EAGAIN)
+		err = 0;		/* write_wait() decides */
+	while (!err && len) {
+		if (c->state == CONN_OPEN)
+			done += fill(x, c, s->obj, &from, len - done);
+		if (done == len || (done && !block && !first))
+			break;
+		err = write_wait(x, c, block, first, until);
+	}
+	if (done && done < len)
+		conn_want_room(x, c);
+	ctx_publish(x);
+	return done || !err ? (ssize_t)done : err;
+}
+
+static ssize_t any_write(mctx_t mctx, int sockid, const struct iovec *iov,
+			 int count)
+{
+	struct mtcp_context *x = ctx_enter(mctx);
+	struct slot *s;
+	ssize_t n;
+
+	if (!x)
+		return -1;
+	s = sockid_slot(&x->ids, sockid);
+	if (!s)
+		n = -EBADF;
+	else if (s->type == SLOT_STREAM)
+		n = conn_write(x, sockid, iov, count);
+	else if (s->type == SLOT_PIPE && count == 1)
+		n = pipe_write(x, s, iov->iov_base, iov->iov_len);
+	else
+		n = -ENOTSOCK;
+	if (n >= 0)
+		return n;
+	errno = (int)-n;
+	return -1;
+}
+
+MTCP_PUBLIC ssize_t mtcp_write(mctx_t mctx, int sockid, const char *buf,
+			       size_t len)
+{
+	struct iovec iov = { (void *)(uintptr_t)buf, len };
+
+	return any_write(mctx, sockid, &iov, 1);
+}
+
+MTCP_PUBLIC int mtcp_writev(mctx_t mctx, int sockid, const struct iovec *iov,
+			    int numIOV)
+{
+	if (numIOV < 1 || !iov) {
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)any_write(mctx, sockid, iov, numIOV);
+}
+
+/* ---- in place ---- */
+
+/* The open connection of @sockid, for zero-copy writes; NULL with errno. */
+static struct conn *zc_conn(struct mtcp_context *x, int sockid)
+{
+	struct conn *c = x ? ctx_conn(x, sockid) : NULL;
+	int err = c ? may_write(c) : 0;
+
+	if (!err)
+		return c;
+	errno = -err;
+	return NULL;
+}
+
+MTCP_PUBLIC void *mtcp_zc_alloc(mctx_t mctx, int sockid, size_t len)
+{
+	struct mtcp_context *x = ctx_enter(mctx);
+	struct conn *c = zc_conn(x, sockid);
+	struct room r;
+
+	if (!c)
+		return NULL;
+	if (!len || len > BLOCK_LARGE_BYTES) {
+		errno = EINVAL;
+		return NULL;
+	}
+	r = stock_take(x, c->engine, (uint32_t)len);
+	if (!r.size) {
+		ctx_progress(x);
+		if (c->state == CONN_OPEN)
+			r = stock_take(x, c->engine, (uint32_t)len);
+	}
+	if (!r.size)
+		conn_want_room(x, c);
+	ctx_publish(x);
+	if (r.size)
+		return r.at;
+	errno = EAGAIN;
+	return NULL;
+}
+
+/* The block whose first byte is @buf; BLOCK_NONE: no such. */
+static uint32_t block_of(const struct mtcp_context *x, const void *buf,
+			 uint32_t *size)
+{
+	uint64_t at = (uint64_t)((const uint8_t *)buf - x->at->base);
+	uint32_t slab = (uint32_t)(at >> SLAB_SHIFT), stride;
+	enum block_class cls;
+
+	if ((const uint8_t *)buf < x->at->base || at >= x->at->bytes)
+		return BLOCK_NONE;
+	cls = (enum block_class)x->at->base[SLAB_CLASSES_OFFSET + slab];
+	if (cls >= BLOCK_CLASSES)
+		return BLOCK_NONE;
+	*size = block_class_bytes(cls);
+	stride = *size + BLOCK_COLOUR;
+	at &= SLAB_BYTES - 1;
+	return at % stride ? BLOCK_NONE :
+			     block_id(slab, (uint32_t)(at / stride));
+}
+
+MTCP_PUBLIC ssize_t mtcp_zc_send(mctx_t mctx, int sockid, void *buf, size_t len)
+{
+	struct mtcp_context *x = ctx_enter(mctx);
+	struct conn *c = zc_conn(x, sockid);
+	uint32_t size = 0, block;
+
+	if (!c)
+		return -1;
+	block = block_of(x, buf, &size);
+	if (block == BLOCK_NONE || !len || len > size) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (!room_below_limit(c)) {
+		conn_want_room(x, c);
+		ctx_publish(x);
+		errno = EAGAIN;
+		return -1;
+	}
+	send_extent(x, c, x->ids.slot[sockid].obj, block, 0, (uint32_t)len,
+		    true);
+	ctx_publish(x);
+	return (ssize_t)len;
+}
+
+MTCP_PUBLIC int mtcp_zc_free(mctx_t mctx, int sockid, void *buf)
+{
+	struct mtcp_context *x = ctx_enter(mctx);
+	struct conn *c = x ? ctx_conn(x, sockid) : NULL;
+	uint32_t size, block;
+
+	if (!c)
+		return -1;
+	if (!x->at)
+		return 0;		/* it went with the daemon */
+	block = block_of(x, buf, &size);
+	if (block == BLOCK_NONE) {
+		errno = EINVAL;
+		return -1;
+	}
+	ctx_cmd(x, c->engine, CMD_RETURN_BLOCK)->return_block.block = block;
+	ctx_publish(x);
+	return 0;
+}

@@ -1,0 +1,1 @@
+mtcpd_fuzz_test(net_in mtcpd_net)

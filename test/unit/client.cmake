@@ -1,0 +1,17 @@
+# The client library, against a daemon of paper (client_fake.h).
+mtcpd_unit_test(client_sockid mtcpclient_static mtcpd_flags)
+mtcpd_unit_test(client_conn mtcpclient_static mtcpd_flags)
+mtcpd_unit_test(client_conf mtcpclient_static mtcpd_flags)
+
+add_library(client_fake STATIC client_fake.c)
+target_link_libraries(client_fake PUBLIC mtcpd_flags Threads::Threads)
+foreach(name client_socket client_epoll client_restart)
+  mtcpd_unit_test(${name} client_fake mtcpclient_static mtcpd_flags)
+endforeach()
+
+# Programs written for mTCP are built like this.
+add_executable(unit_compat_api compat_api.c)
+target_compile_options(unit_compat_api PRIVATE -Wall -Werror -fgnu89-inline)
+target_link_libraries(unit_compat_api PRIVATE mtcpclient)
+add_test(NAME unit_compat_api COMMAND unit_compat_api)
+set_tests_properties(unit_compat_api PROPERTIES LABELS unit TIMEOUT 60)

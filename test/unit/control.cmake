@@ -1,0 +1,6 @@
+mtcpd_unit_test(config mtcpd_control)
+target_compile_definitions(unit_config PRIVATE
+  SHIPPED_CONF="${CMAKE_SOURCE_DIR}/etc/mtcpd.conf")
+mtcpd_unit_test(server mtcpd_control)
+mtcpd_unit_test(hole mtcpd_control)
+mtcpd_unit_test(attach_hostile mtcpd_control)

@@ -1,0 +1,2 @@
+mtcpd_unit_test(port_wire mtcpd_io)
+mtcpd_unit_test(port_shm mtcpd_io)

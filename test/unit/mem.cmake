@@ -1,0 +1,2 @@
+mtcpd_unit_test(ring mtcpd_shm)
+mtcpd_unit_test(block mtcpd_mem)

@@ -1,0 +1,5 @@
+mtcpd_unit_test(csum mtcpd_net)
+mtcpd_unit_test(net_in mtcpd_net)
+mtcpd_unit_test(net_arp mtcpd_net)
+mtcpd_unit_test(net_reass mtcpd_net)
+mtcpd_unit_test(net_route mtcpd_net)

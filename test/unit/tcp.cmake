@@ -1,0 +1,1 @@
+mtcpd_unit_test(tcp_loop mtcpd_tcp)

@@ -1,0 +1,58 @@
+/*
+ * script.h - the language of test/wire (NAME.wire), a line a step
+ *
+ *	case NAME			a new world; the rest is up to the next case
+ *	config KEY=VALUE ...		before anything else; keys in script.c
+ *	peer N				what follows is about peer N (first: 0)
+ *	rebase N			the peer starts anew at its old seq + N
+ *
+ *	< SEGMENT			the peer sends, now
+ *	> SEGMENT			this was sent, now (up to tolerance late)
+ *	+SECONDS			time goes on; nothing may be sent before then
+ *	+FROM..TO			the next > may be anywhere in between
+ *	expect nothing for SECONDS	as +SECONDS, and nothing at its end either
+ *	sent N				N segments with payload follow, any
+ *	flood N SEGMENT			N hosts send it once, and never again
+ *	burst N SEGMENT			the peer sends it N times, answers unseen
+ *	icmp TYPE CODE seq=N mtu=N	an ICMP error about our segment
+ *
+ *	listen PORT backlog=N		connect [PORT]
+ *	passive [SEGMENT FIELDS]	listen 80, handshake, accept, all at once
+ *	active [SEGMENT FIELDS]		connect and handshake; the fields are those
+ *					of the peer's SYN: win=1000 <mss 1460>
+ *	accept				accept none
+ *	write N [more] [error=NAME]	read N			readable N
+ *	shutdown [read]			close			abort
+ *	option NAME=VALUE		unlisten
+ *
+ *	state NAME			event NAME [ERRNO]	event none
+ *	drop NAME N			stat NAME N[..M]	accepting N
+ *
+ * At the end of a case nothing may be left: no segment that the script does
+ * not name, and, after all is aborted and an hour has passed, no connection,
+ * extent or block.
+ *
+ * Threads   One.
+ */
+#ifndef TEST_WIRE_SCRIPT_H
+#define TEST_WIRE_SCRIPT_H
+
+#include "world.h"
+
+#define SCRIPT_ERR_BYTES 1024
+
+struct script {
+	struct world *w;
+	uint32_t peer;		/* of the lines that follow */
+	uint64_t tolerance_us;	/* how late a segment may be */
+	uint64_t window_us;	/* of +FROM..TO, until the next > */
+	char err[SCRIPT_ERR_BYTES];
+};
+
+/* One line without its comment.  False: @s->err says what is wrong. */
+bool script_line(struct script *s, const char *line);
+
+/* After a case's last line. */
+bool script_finish(struct script *s);
+
+#endif
