@@ -85,7 +85,8 @@ static void make_tcp(struct kit_rand *r, struct tcp_config *c)
 	c->initial_cwnd = PICK(r, 10, 10, 1, 2, 40);
 	c->timestamps = !kit_one_in(r, 3);
 	c->window_scaling = !kit_one_in(r, 3);
-	memcpy(c->cc, kit_one_in(r, 2) ? "reno" : "cubic", 6);
+	snprintf(c->cc, sizeof(c->cc), "%s",
+		 kit_one_in(r, 2) ? "reno" : "cubic");
 	c->engines = 1;
 	c->random_seed = kit_rand(r);
 	for (int i = 0; i < 16; i++)
@@ -103,7 +104,7 @@ static bool lossy(const struct wire_config *w)
 }
 
 static void make_side(struct scenario *s, struct side_plan *p,
-		      struct kit_rand *r)
+		      struct kit_rand *r, bool long_flows)
 {
 	make_tcp(r, &p->tcp);
 	/* Long enough that every FIN gets its ACK, however many are lost. */
@@ -128,7 +129,8 @@ static void make_side(struct scenario *s, struct side_plan *p,
 	if (kit_one_in(r, 6))
 		p->tcp.max_extents = 64 * s->flows + log_below(r, 2000);
 	if (kit_one_in(r, 6)) {
-		p->tcp.snd_buf_initial = 1 + log_below(r, 8000);
+		/* A few bytes at a time are only for short flows. */
+		p->tcp.snd_buf_initial = (long_flows ? 8000 : 1) + log_below(r, 8000);
 		p->tcp.snd_buf_max = p->tcp.snd_buf_initial +
 				     log_below(r, 20000);
 	}
@@ -195,8 +197,8 @@ void scenario_make(struct scenario *s, uint64_t seed)
 	/* Few flows may be long ones, so that windows have time to grow. */
 	max_bytes = s->flows <= 3 && kit_one_in(&r, 6) ? 3000000 : 100000;
 	make_wire(s, &r);
-	make_side(s, &s->side[0], &r);
-	make_side(s, &s->side[1], &r);
+	make_side(s, &s->side[0], &r, max_bytes > 100000);
+	make_side(s, &s->side[1], &r, max_bytes > 100000);
 	for (uint32_t i = 0; i < s->flows; i++)
 		make_flow(&r, &s->flow[i], max_bytes);
 }

@@ -22,8 +22,7 @@ static int init_with_conf(int conns)
 
 	if (fd < 0)
 		return -1;
-	dprintf(fd, "max_concurrency = %d\nmax_num_buffers = %d\n", conns + 64,
-		conns + 64);
+	dprintf(fd, "max_concurrency = %d\n", conns);
 	close(fd);
 	ret = mtcp_init(path);
 	unlink(path);
@@ -39,7 +38,7 @@ int face_init(int cpu, int conns)
 	ctx = mtcp_create_context(cpu < 0 ? 0 : cpu);
 	if (!ctx)
 		return -1;
-	epoll_id = mtcp_epoll_create(ctx, conns + 64);
+	epoll_id = mtcp_epoll_create(ctx, conns);
 	return epoll_id < 0 ? -1 : 0;
 }
 

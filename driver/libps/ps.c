@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+#include "ps.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../ps_ixgbe/ps_ring.h"
+
+struct ps_handle {
+	int fd;
+	struct ps_attach a;
+	struct ps_head *head;
+	uint8_t *buffers;
+	struct ps_ring ring[PS_RINGS];
+	uint32_t *idle;		/* buffers that are ours and empty */
+	uint32_t idle_count;
+};
+
+static int call(int fd, unsigned long cmd, void *arg)
+{
+	int r;
+
+	do
+		r = ioctl(fd, cmd, arg);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+int ps_list_devices(struct ps_device *devices, int max)
+{
+	glob_t g;
+	int n = 0;
+
+	if (glob("/dev/ps/*", 0, NULL, &g) != 0)
+		return 0;
+	for (size_t i = 0; i < g.gl_pathc && n < max; i++) {
+		struct ps_device *d = &devices[n];
+		int fd = open(g.gl_pathv[i], O_RDWR | O_CLOEXEC);
+
+		if (fd < 0)
+			continue;
+		snprintf(d->path, sizeof(d->path), "%s", g.gl_pathv[i]);
+		d->info.version = PS_UAPI_VERSION;
+		if (call(fd, PS_IOC_INFO, &d->info) == 0)
+			n++;
+		close(fd);
+	}
+	globfree(&g);
+	return n;
+}
+
+static void *map(int fd, size_t bytes, unsigned long offset)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		       (off_t)offset);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static void set_up_rings(struct ps_handle *h)
+{
+	uint8_t *slots = (uint8_t *)h->head + h->a.slots_offset;
+
+	for (uint32_t i = 0; i < PS_RINGS; i++) {
+		h->ring[i].shared = &h->head->ring[i];
+		h->ring[i].slots = (void *)(slots + (size_t)i *
+			h->a.ring_slots * sizeof(struct ps_slot));
+		h->ring[i].mask = h->a.ring_slots - 1;
+	}
+	for (uint32_t b = h->a.rx_slots - 1; b < h->a.buffers; b++)
+		h->idle[h->idle_count++] = b;
+}
+
+int ps_attach_queue(struct ps_handle **out, const char *path,
+		    const struct ps_attach *a)
+{
+	struct ps_handle *h = calloc(1, sizeof(*h));
+	int r;
+
+	if (!h)
+		return -ENOMEM;
+	h->a = *a;
+	h->a.version = PS_UAPI_VERSION;
+	h->a.rx_slots = a->rx_slots ? a->rx_slots : 512;
+	h->a.tx_slots = a->tx_slots ? a->tx_slots : 512;
+	h->a.extra = a->extra ? a->extra : 1024;
+	h->fd = open(path, O_RDWR | O_CLOEXEC);
+	r = h->fd < 0 ? -errno : call(h->fd, PS_IOC_ATTACH, &h->a);
+	if (r < 0)
+		goto fail;
+	h->head = map(h->fd, h->a.head_bytes, 0);
+	h->buffers = map(h->fd, (size_t)h->a.buffers * PS_BUF_BYTES,
+			 PS_MAP_BUFFERS);
+	h->idle = calloc(h->a.buffers, sizeof(*h->idle));
+	r = -ENOMEM;
+	if (!h->head || !h->buffers || !h->idle)
+		goto fail;
+	set_up_rings(h);
+	*out = h;
+	return 0;
+fail:
+	ps_detach_queue(h);
+	return r;
+}
+
+void ps_detach_queue(struct ps_handle *h)
+{
+	if (h->head)
+		munmap(h->head, h->a.head_bytes);
+	if (h->buffers)
+		munmap(h->buffers, (size_t)h->a.buffers * PS_BUF_BYTES);
+	if (h->fd >= 0)
+		close(h->fd);
+	free(h->idle);
+	free(h);
+}
+
+static int sync_rings(struct ps_handle *h)
+{
+	struct ps_sync s;
+
+	return call(h->fd, PS_IOC_SYNC, &s);
+}
+
+/* Sent buffers become idle again. */
+static void take_done(struct ps_handle *h)
+{
+	struct ps_ring *r = &h->ring[PS_RING_DONE];
+	int n = ps_ring_peek(r);
+
+	for (int i = 0; i < n; i++)
+		h->idle[h->idle_count++] = ps_ring_at(r, (uint32_t)i)->buf;
+	if (n > 0)
+		ps_ring_release(r, (uint32_t)n);
+}
+
+static uint8_t *data_of(const struct ps_handle *h, uint32_t buf)
+{
+	return h->buffers + (size_t)buf * PS_BUF_BYTES;
+}
+
+/* Keeps the receiver fed from idle buffers, half of them for sending. */
+static void feed(struct ps_handle *h)
+{
+	struct ps_ring *r = &h->ring[PS_RING_FILL];
+	uint32_t floor = h->a.tx_slots / 2, n = 0;
+	int space = ps_ring_space(r);
+
+	while ((int)n < space && n < PS_CHUNK_MAX && h->idle_count > floor) {
+		struct ps_slot s = { .buf = h->idle[--h->idle_count] };
+
+		*ps_ring_at(r, n++) = s;
+	}
+	if (n)
+		ps_ring_submit(r, n);
+}
+
+int ps_recv_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max)
+{
+	struct ps_ring *r = &h->ring[PS_RING_RX];
+	int n = ps_ring_peek(r), e;
+
+	if (max > PS_CHUNK_MAX)
+		max = PS_CHUNK_MAX;
+	c->count = 0;
+	if (n == 0) {
+		take_done(h);
+		feed(h);
+		e = sync_rings(h);
+		if (e < 0)
+			return e;
+		n = ps_ring_peek(r);
+	}
+	for (; c->count < max && (int)c->count < n; c->count++) {
+		struct ps_packet *p = &c->packet[c->count];
+
+		p->slot = *ps_ring_at(r, c->count);
+		p->data = data_of(h, p->slot.buf);
+	}
+	ps_ring_release(r, c->count);
+	return (int)c->count;
+}
+
+int ps_alloc_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max)
+{
+	int e;
+
+	if (max > PS_CHUNK_MAX)
+		max = PS_CHUNK_MAX;
+	c->count = 0;
+	take_done(h);
+	if (h->idle_count == 0) {
+		e = sync_rings(h);
+		if (e < 0)
+			return e;
+		take_done(h);
+	}
+	for (; c->count < max && h->idle_count; c->count++) {
+		struct ps_packet *p = &c->packet[c->count];
+
+		memset(&p->slot, 0, sizeof(p->slot));
+		p->slot.buf = h->idle[--h->idle_count];
+		p->data = data_of(h, p->slot.buf);
+	}
+	return (int)c->count;
+}
+
+int ps_free_chunk(struct ps_handle *h, struct ps_chunk *c)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		h->idle[h->idle_count++] = c->packet[i].slot.buf;
+	c->count = 0;
+	return 0;
+}
+
+static int put(struct ps_handle *h, struct ps_chunk *c, uint16_t flag)
+{
+	struct ps_ring *r = &h->ring[PS_RING_TX];
+	int space = ps_ring_space(r);
+	uint32_t n = 0, i;
+
+	for (; n < c->count && (int)n < space; n++) {
+		*ps_ring_at(r, n) = c->packet[n].slot;
+		ps_ring_at(r, n)->flags |= flag;
+	}
+	ps_ring_submit(r, n);
+	c->count -= n;
+	for (i = 0; i < c->count; i++)
+		c->packet[i] = c->packet[i + n];
+	return (int)n;
+}
+
+int ps_send_chunk(struct ps_handle *h, struct ps_chunk *c)
+{
+	int n = put(h, c, 0), e;
+
+	take_done(h);
+	e = sync_rings(h);
+	return e < 0 ? e : n;
+}
+
+int ps_slowpath_chunk(struct ps_handle *h, struct ps_chunk *c)
+{
+	int n = put(h, c, PS_F_SLOW), e = sync_rings(h);
+
+	take_done(h);
+	return e < 0 ? e : n;
+}
+
+int ps_select(struct ps_handle *const *handles, int n, int extra,
+	      int timeout_ms)
+{
+	struct pollfd fd[PS_DEVICES_MAX + 1];
+	int r, ready = 0;
+
+	if (n < 0 || n > PS_DEVICES_MAX)
+		return -EINVAL;
+	for (int i = 0; i < n; i++) {
+		take_done(handles[i]);
+		feed(handles[i]);
+		fd[i] = (struct pollfd){ handles[i]->fd, POLLIN | POLLPRI, 0 };
+	}
+	fd[n] = (struct pollfd){ extra, POLLIN, 0 };
+	r = poll(fd, (nfds_t)n + 1, timeout_ms);
+	if (r < 0)
+		return -errno;
+	for (int i = 0; i <= n; i++)
+		if (fd[i].revents)
+			ready |= 1 << i;
+	return ready;
+}
+
+int ps_read_event(struct ps_handle *h, struct ps_event *e)
+{
+	return call(h->fd, PS_IOC_EVENT, e);
+}
+
+int ps_set_rss_key(struct ps_handle *h, const uint8_t key[PS_RSS_KEY_BYTES])
+{
+	struct ps_rss k;
+
+	memcpy(k.key, key, sizeof(k.key));
+	return call(h->fd, PS_IOC_RSS, &k);
+}
+
+const struct ps_head *ps_counters(const struct ps_handle *h)
+{
+	return h->head;
+}
+
+int ps_fd(const struct ps_handle *h)
+{
+	return h->fd;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause */
+/*
+ * ps.h - libps: packets of an 82599's queues in a process, with no copy
+ *
+ * PacketShader's verbs over ps_ixgbe's contract (ps_uapi.h):
+ *
+ *	ps_list_devices		the ports there are
+ *	ps_attach_queue		own queue q of a port; a ps_handle
+ *	ps_recv_chunk		up to n received frames, borrowed
+ *	ps_free_chunk		gives received buffers back
+ *	ps_alloc_chunk		up to n empty buffers to write into
+ *	ps_send_chunk		sends buffers, allocated or received
+ *	ps_slowpath_chunk	gives frames to the kernel's xgeN
+ *	ps_select		waits on several queues and one more descriptor
+ *	ps_detach_queue
+ *
+ * Ownership  A packet of a chunk is the caller's until it is sent, slow-pathed
+ *            or freed, each of which consumes it.
+ * Errors     0 or a count, or -errno.  -ENODEV: the device has gone; detach.
+ * Threads    One per handle.
+ */
+#ifndef LIBPS_PS_H
+#define LIBPS_PS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../ps_ixgbe/ps_uapi.h"
+
+#define PS_DEVICES_MAX	16
+
+struct ps_device {
+	char path[32];		/* of the character device */
+	struct ps_info info;
+};
+
+struct ps_packet {
+	uint8_t *data;
+	struct ps_slot slot;	/* len, flags and offloads: see ps_uapi.h */
+};
+
+struct ps_chunk {
+	uint32_t count;
+	struct ps_packet packet[PS_CHUNK_MAX];
+};
+
+struct ps_handle;
+
+/* Fills @devices; returns how many, at most @max. */
+int ps_list_devices(struct ps_device *devices, int max);
+
+/* Zero members of @a take their defaults (512 slots each way, 1024 extra). */
+int ps_attach_queue(struct ps_handle **h, const char *path,
+		    const struct ps_attach *a);
+void ps_detach_queue(struct ps_handle *h);
+
+/* Each moves at most @max packets (PS_CHUNK_MAX) and returns how many. */
+int ps_recv_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max);
+int ps_alloc_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max);
+
+/* Consumes all packets.  0 or -errno. */
+int ps_free_chunk(struct ps_handle *h, struct ps_chunk *c);
+
+/*
+ * Consumes the first packets as the rings have room; the rest stay, moved to
+ * the front.  Returns how many were consumed.
+ */
+int ps_send_chunk(struct ps_handle *h, struct ps_chunk *c);
+int ps_slowpath_chunk(struct ps_handle *h, struct ps_chunk *c);
+
+/*
+ * ps_select() - wait until a queue has packets, an event or an error
+ * @extra: one more descriptor, or -1 (mtcpd's, a timer's)
+ * @timeout_ms: -1 waits for ever
+ *
+ * Return: a bit per handle that is ready, bit @n for @extra; 0 at timeout.
+ */
+int ps_select(struct ps_handle *const *handles, int n, int extra,
+	      int timeout_ms);
+
+/* Reads and acknowledges the link's and the device's state. */
+int ps_read_event(struct ps_handle *h, struct ps_event *e);
+
+/* Sets the port's RSS key. */
+int ps_set_rss_key(struct ps_handle *h, const uint8_t key[PS_RSS_KEY_BYTES]);
+
+const struct ps_head *ps_counters(const struct ps_handle *h);
+int ps_fd(const struct ps_handle *h);
+
+#endif
