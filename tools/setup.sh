@@ -9,7 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 	libevent-dev libnuma-dev libxdp-dev libbpf-dev libinih-dev
 	libjansson-dev libcmocka-dev"
-PKG_RUN="iproute2 ethtool curl wrk python3"
+PKG_RUN="iproute2 ethtool curl wrk python3 procps"
 PKG_TEST="apache2-utils nginx-light tcpdump"
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
@@ -67,16 +67,101 @@ install_packages()
 	esac
 }
 
-# build PRESET [TARGET...] - into build-PRESET, quiet unless it fails
+# descendants PID - children, their children, and so on
+descendants()
+{
+	for child in $(ps -o pid= --ppid "$1" 2>/dev/null); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+# any_alive PID... - zombies do not count
+any_alive()
+{
+	for pid; do
+		case $(ps -o stat= -p "$pid" 2>/dev/null) in
+		'' | Z*)	;;
+		*)		return 0 ;;
+		esac
+	done
+	return 1
+}
+
+# Ends what bounded() runs, children too; tests have half a minute to clean up.
+CHILD=
+stop_child()
+{
+	[ -n "$CHILD" ] || return 0
+	tree="$(descendants "$CHILD") $CHILD"
+	# shellcheck disable=SC2086
+	kill $tree 2>/dev/null
+	for _ in $(seq 150); do
+		# shellcheck disable=SC2086
+		any_alive $tree || break
+		sleep 0.2
+	done
+	# shellcheck disable=SC2086
+	kill -s KILL $tree 2>/dev/null
+	wait "$CHILD" 2>/dev/null
+	CHILD=
+}
+
+# bounded SECONDS COMMAND... - its status, or 124 when it had to be ended
+#
+# It runs beside us, so that our traps work meanwhile; they call stop_child.
+# While it runs, so does WATCH, if set, five times a second.
+bounded()
+{
+	ticks=$(($1 * 5))
+	shift
+	"$@" </dev/null &
+	CHILD=$!
+	while kill -s 0 $CHILD 2>/dev/null; do
+		if [ $ticks -le 0 ]; then
+			echo "had to end after its time: $*"
+			stop_child
+			return 124
+		fi
+		ticks=$((ticks - 1))
+		sleep 0.2
+		[ -z "${WATCH:-}" ] || $WATCH
+	done
+	wait $CHILD
+	ended=$?
+	CHILD=
+	return $ended
+}
+
+# How far ninja is, in place on a terminal, else a line now and then.
+BUILD_TICKS=0
+show_build()
+{
+	BUILD_TICKS=$((BUILD_TICKS + 1))
+	every=50
+	[ -t 1 ] && every=5
+	[ $((BUILD_TICKS % every)) = 0 ] || return 0
+	at=$(tail -n 1 "$dir/build.log" | grep -oE '^\[[0-9]+/[0-9]+\]')
+	[ -n "$at" ] || return 0
+	if [ -t 1 ]; then printf '  %s\r' "$at"; else echo "  $at"; fi
+}
+
+ninja_log() { exec ninja -C "$dir" "$@" >>"$dir/build.log" 2>&1; }
+
+# build PRESET [TARGET...] - into build-PRESET; 15 minutes at most
 build()
 {
 	preset=$1
 	shift
 	dir=$ROOT/build-$preset
 	mkdir -p "$dir"
-	(cd "$ROOT" && cmake --preset "$preset") >"$dir/build.log" 2>&1 &&
-		cmake --build "$dir" ${1:+--target "$@"} \
-			>>"$dir/build.log" 2>&1 && return 0
+	WATCH=show_build
+	if (cd "$ROOT" && cmake --preset "$preset") >"$dir/build.log" 2>&1 &&
+	   bounded 900 ninja_log "$@"; then
+		WATCH=
+		return 0
+	fi
+	WATCH=
 	grep -E -A8 'error|Error|FAILED' "$dir/build.log" | head -n 40
 	echo "the build of $preset failed; all of it: $dir/build.log"
 	return 1

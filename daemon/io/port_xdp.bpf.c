@@ -9,6 +9,10 @@
  * ARP is ours when it asks for one of our addresses or answers us (target
  * protocol address), or when somebody claims one of them (sender protocol
  * address).  One 802.1Q or 802.1ad tag is looked behind.
+ *
+ * Who announces his own address (a failover's gratuitous ARP) tells all hosts
+ * on the link: the kernel gets the frame, and we a copy over a ring buffer.
+ * When that is full the copy is lost, and the neighbour is asked in time.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -49,6 +53,16 @@ struct {
 	__type(value, __u8);
 } addrs SEC(".maps");
 
+struct announcement {		/* as on an untagged wire */
+	struct ethhdr eth;
+	struct arp_v4 arp;
+} __attribute__((packed));
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);	/* bytes; 73 of them */
+} heard SEC(".maps");
+
 static __always_inline int ours(const void *where)
 {
 	__be32 a;
@@ -57,17 +71,36 @@ static __always_inline int ours(const void *where)
 	return bpf_map_lookup_elem(&addrs, &a) != 0;
 }
 
-static __always_inline int wanted(void *at, void *end, __be16 proto)
+/* RFC 5227 3: sender and target are the same. */
+static __always_inline int announces(const struct arp_v4 *arp)
 {
-	struct ipv4 *ip = at;
-	struct arp_v4 *arp = at;
+	__be32 spa, tpa;
 
-	if (proto == bpf_htons(ETH_P_IP))
-		return (void *)(ip + 1) <= end && ours(&ip->daddr);
-	if (proto == bpf_htons(ETH_P_ARP))
-		return (void *)(arp + 1) <= end &&
-		       arp->pro == bpf_htons(ETH_P_IP) && arp->pln == 4 &&
-		       arp->hln == 6 && (ours(arp->tpa) || ours(arp->spa));
+	__builtin_memcpy(&spa, arp->spa, 4);
+	__builtin_memcpy(&tpa, arp->tpa, 4);
+	return spa == tpa && spa != 0;
+}
+
+static __always_inline void tell(const struct ethhdr *eth,
+				 const struct arp_v4 *arp)
+{
+	struct announcement a;
+
+	a.eth = *eth;
+	a.eth.h_proto = bpf_htons(ETH_P_ARP);
+	a.arp = *arp;
+	bpf_ringbuf_output(&heard, &a, sizeof(a), 0);
+}
+
+static __always_inline int arp_wanted(struct ethhdr *eth, struct arp_v4 *arp,
+				      int other_vlan)
+{
+	if (arp->pro != bpf_htons(ETH_P_IP) || arp->pln != 4 || arp->hln != 6)
+		return 0;
+	if (ours(arp->tpa) || ours(arp->spa))
+		return 1;
+	if (!other_vlan && announces(arp))
+		tell(eth, arp);
 	return 0;
 }
 
@@ -76,6 +109,7 @@ static __always_inline int steer(struct xdp_md *ctx)
 	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = at;
 	struct vlan_tag *tag = (void *)(eth + 1);
+	int wanted = 0, other_vlan = 0;
 	__be16 proto;
 
 	if ((void *)(eth + 1) > end)
@@ -86,9 +120,16 @@ static __always_inline int steer(struct xdp_md *ctx)
 		if ((void *)(tag + 1) > end)
 			return XDP_PASS;
 		proto = tag->proto;
+		other_vlan = (tag->tci & bpf_htons(0x0fff)) != 0;
 		at = tag + 1;
 	}
-	if (!wanted(at, end, proto))
+	if (proto == bpf_htons(ETH_P_IP))
+		wanted = (void *)((struct ipv4 *)at + 1) <= end &&
+			 ours(&((struct ipv4 *)at)->daddr);
+	else if (proto == bpf_htons(ETH_P_ARP))
+		wanted = (void *)((struct arp_v4 *)at + 1) <= end &&
+			 arp_wanted(eth, at, other_vlan);
+	if (!wanted)
 		return XDP_PASS;
 	/* No socket on this queue: the kernel's. */
 	return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);

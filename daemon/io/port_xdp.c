@@ -331,19 +331,25 @@ static void ring_owner(struct xdp_queue *q)
 		wake_prepare(q->owner->bell);
 }
 
+/* Asks the kernel to send.  What it does not take now stays due: it keeps us
+ * awake, and the next turn asks again. */
+static void push(struct xdp_queue *q)
+{
+	for (uint32_t i = 0; i < q->xsk_count; i++) {
+		struct xsk *x = &q->xsks[i];
+
+		if (x->kick)
+			x->kick = xsk_ring_prod__needs_wakeup(&x->tx) &&
+				  !kick(q, x);
+	}
+}
+
 static void xdp_flush(struct port_queue *pq, mono_t now)
 {
 	struct xdp_queue *q = xq(pq);
 
 	(void)now;
-	for (uint32_t i = 0; i < q->xsk_count; i++) {
-		struct xsk *x = &q->xsks[i];
-
-		/* What is not taken now stays due, and keeps us awake. */
-		if (x->kick)
-			x->kick = xsk_ring_prod__needs_wakeup(&x->tx) &&
-				  !kick(q, x);
-	}
+	push(q);
 	if (q->handed)
 		ring_owner(q);
 }
@@ -464,6 +470,7 @@ static int xdp_rx(struct port_queue *pq, struct frame **f, int max, mono_t now)
 		disarm(q);
 	if (q->client_count)
 		serve_clients(q);
+	push(q);	/* theirs: the engine flushes only after its own */
 	for (uint32_t i = 0; i < q->xsk_count && n < max; i++) {
 		struct xsk *x = &q->xsks[i];
 		int got = take(q, x, f + n, max - n);
@@ -473,6 +480,8 @@ static int xdp_rx(struct port_queue *pq, struct frame **f, int max, mono_t now)
 			wake_device(q, x);
 		n += got;
 	}
+	if (q->q.index == 0)
+		n += xdp_heard_take(q->p, f + n, max - n);
 	drop_statistics(q, now);
 	return n;
 }
@@ -506,6 +515,8 @@ static int xdp_arm(struct port_queue *pq, int *fds, int max)
 		fds[n++] = q->xsks[i].fd;
 	if (q->client_count && n < max)
 		fds[n++] = q->bell_fd;
+	if (q->q.index == 0 && n < max)
+		fds[n++] = xdp_heard_fd(q->p);
 	return n;
 }
 

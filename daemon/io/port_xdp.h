@@ -2,7 +2,8 @@
  * port_xdp.h - what the parts of the xdp driver share
  *
  * port_xdp.c is the data path (and the theory of operation), xdp_jumbo.c the
- * same for frames of several chunks, xdp_open.c makes and ends ports.  Nobody else includes this.
+ * same for frames of several chunks, xdp_heard.c what the program overhears,
+ * xdp_open.c makes and ends ports.  Nobody else includes this.
  *
  * Threads   Each struct names its own.
  */
@@ -68,10 +69,19 @@ struct xdp_queue {
 	bool armed;
 };
 
+struct ring_buffer;
+
+struct xdp_heard {		/* queue 0's engine */
+	struct ring_buffer *ring;	/* from the program */
+	struct frame **out;	/* where the frames of this call go ... */
+	int count, max;		/* ... and how many */
+};
+
 struct xdp_port {
 	struct port port;	/* first: ports are cast */
 	struct xdp_device dev;
 	struct xdp_prog prog;
+	struct xdp_heard heard;
 	struct xsk_umem *umem;
 	uint8_t *memory;
 	size_t bytes;
@@ -115,6 +125,13 @@ int xdp_jumbo_take(struct xdp_queue *q, struct xsk *x, struct frame **out,
 		   int max);
 int xdp_jumbo_submit(struct xdp_queue *q, struct xsk *x, struct frame **f,
 		     int count);
+
+/* xdp_heard.c: announcements that the kernel got, too, as frames of queue 0.
+ * Opened when the program is loaded. */
+int xdp_heard_open(struct xdp_port *p, char *err);
+void xdp_heard_close(struct xdp_port *p);
+int xdp_heard_take(struct xdp_port *p, struct frame **out, int max);
+int xdp_heard_fd(const struct xdp_port *p);	/* readable: some wait */
 
 /* Free chunks, LIFO. */
 static inline void xdp_chunk_put(struct xdp_queue *q, struct frame *f)

@@ -250,6 +250,7 @@ void xdp_close(struct port *port)
 {
 	struct xdp_port *p = (struct xdp_port *)port;
 
+	xdp_heard_close(p);
 	xdp_prog_detach(&p->prog);
 	for (int i = 0; i < port->queue_count; i++)
 		end_queue(xq(port->queues[i]));
@@ -294,6 +295,8 @@ int xdp_open(struct port **out, const struct port_config *cfg, char *err)
 		 * buffers where the device's MTU allows such. */
 		rc = xdp_prog_attach(&p->prog, &p->dev,
 				     p->dev.mtu > XDP_MTU_MAX, err);
+	if (!rc)
+		rc = xdp_heard_open(p, err);
 	if (!rc)
 		rc = make_sockets(p, cfg, err);
 	if (!rc && (rc = xdp_prog_set_addrs(&p->prog, cfg->addrs,

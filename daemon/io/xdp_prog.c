@@ -138,6 +138,7 @@ static int load(struct xdp_prog *p, const struct xdp_device *d, bool frags,
 		return explain_load(d, rc, err);
 	p->xsks = bpf_object__find_map_fd_by_name(p->obj, "xsks");
 	p->addrs = bpf_object__find_map_fd_by_name(p->obj, "addrs");
+	p->heard = bpf_object__find_map_fd_by_name(p->obj, "heard");
 	return bpf_program__fd(frags ? other : prog);
 }
 

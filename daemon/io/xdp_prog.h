@@ -30,7 +30,7 @@ struct xdp_device {
 struct xdp_prog {
 	struct bpf_object *obj;	/* NULL: not loaded */
 	int link;		/* the bpf_link, or -1 */
-	int xsks, addrs;	/* maps; belong to obj */
+	int xsks, addrs, heard;	/* maps; belong to obj */
 	bool native;		/* in the driver, else generic */
 	struct ip_addr ours[256];
 	unsigned int our_count;

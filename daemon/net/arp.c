@@ -102,6 +102,10 @@ enum net_verdict arp_in(struct net *n, struct frame *f, mono_t now)
 				    !request, now);
 	if (request && for_us)
 		return reply(n, f);
+	if (!known && for_us && route_on_link(n, f->port, &sender)) {
+		neigh_overheard(n, f->port, &sender, arp->sha, now);
+		return NET_HELD;
+	}
 	return known ? NET_HELD : net_drop(n, NET_DROP_NOT_OURS);
 }
 

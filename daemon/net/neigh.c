@@ -344,6 +344,15 @@ static void tell(struct net *n, const struct neigh *e, mono_t now)
 		t->learnt_head = t->learnt_tail - NEIGH_LEARNT;
 }
 
+void neigh_overheard(struct net *n, uint8_t port, const struct ip_addr *a,
+		     const uint8_t mac[6], mono_t now)
+{
+	struct neigh e = { .addr = *a, .port = port, .state = NEIGH_FREE };
+
+	memcpy(e.mac, mac, sizeof(e.mac));
+	tell(n, &e, now);
+}
+
 int net_learnt(struct net *n, struct net_neigh_entry *e, int max)
 {
 	struct neigh_table *t = &n->neigh;
@@ -400,6 +409,8 @@ void net_learn(struct net *n, const struct net_neigh_entry *told, mono_t now)
 	uint16_t index = neigh_find(n, told->port, &told->addr);
 	struct neigh *e = &n->neigh.entry[index];
 
+	if (!index && told->state == NEIGH_FREE)
+		return;		/* an answer to whom it may concern: not us */
 	if (!index)
 		e = create(n, told->port, &told->addr, NEIGH_LIST_HEARD, now);
 	if (e && e->state != NEIGH_STATIC)

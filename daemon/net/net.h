@@ -207,7 +207,8 @@ void net_announce(struct net *n);
 void net_advance(struct net *n, mono_t now);
 mono_t net_next_due(const struct net *n);
 
-/* Neighbours learnt since the last call, for the other engines. */
+/* Neighbours learnt since the last call, for the other engines; in state
+ * NEIGH_FREE: an answer that nobody here asked for, of use to who did. */
 int net_learnt(struct net *n, struct net_neigh_entry *e, int max);
 void net_learn(struct net *n, const struct net_neigh_entry *e, mono_t now);
 

@@ -210,6 +210,10 @@ uint16_t neigh_find(const struct net *n, uint8_t port, const struct ip_addr *a);
  * Returns false when it was neither known nor created. */
 bool neigh_heard(struct net *n, uint8_t port, const struct ip_addr *a,
 		 const uint8_t mac[6], bool create, bool answer, mono_t now);
+/* An answer that this engine did not ask for: another one may have, since a
+ * NIC delivers ARP to any queue.  Only told (net_learnt, state NEIGH_FREE). */
+void neigh_overheard(struct net *n, uint8_t port, const struct ip_addr *a,
+		     const uint8_t mac[6], mono_t now);
 /* The neighbour to send to, perhaps incomplete; 0 with *@error: none. */
 uint16_t neigh_use(struct net *n, uint8_t port, const struct ip_addr *a,
 		   mono_t now, int *error);

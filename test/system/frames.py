@@ -150,8 +150,15 @@ class Wire:
         self.send_tcp(sport, dport, 1001, got[0] + 1, ACK)
         return (got[0] + 1) & 0xffffffff
 
+    def drain(self):
+        """After a flood our own socket is full: of what we have sent, too."""
+        end = time.monotonic() + 3
+        while time.monotonic() < end and self.receive(0.05, lambda f: f):
+            pass
+
     def alive(self):
         """mtcpd answers an echo."""
+        self.drain()
         self.frame(ETH_IP, ip4(self.ip, MTCPD, 1, echo()))
         if not self.echo_reply(3):
             sys.exit("mtcpd does not answer an echo any more")
@@ -187,6 +194,7 @@ def arpflood(w, n):
                   f"10.88.{i >> 8 & 255}.{i & 255}"
         host.mac = struct.pack("!HI", 0x0206, i)
         host.arp(1, MTCPD, dst=b"\xff" * 6)
+    w.drain()
     w.resolve().alive()
 
 

@@ -10,6 +10,7 @@ for n in 0 1 64 1460 65536 1048576; do
 done
 big=$(count $((256 << 20)) $((1 << 30)))
 [ "$DRIVER" = xdp ] && big=$((1 << 30))
+[ "${MTCPD_QUICK:-0}" = 1 ] && big=$((16 << 20))
 head -c $big /dev/urandom >"$TMP/www/f$big"
 mtcpd_start d
 serve "$TMP/www"

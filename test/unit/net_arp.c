@@ -287,8 +287,9 @@ static void changed_mac(void **state)
 	/* but a gratuitous one of a stranger makes no entry */
 	assert_int_equal(arp(k, kit_all, 1, other, "10.0.0.5", "10.0.0.5"),
 			 NET_DROP);
+	/* nor does an answer that nobody here asked for */
 	assert_int_equal(arp(k, kit_mac[0], 2, other, "10.0.0.5", "10.0.0.1"),
-			 NET_DROP);
+			 NET_HELD);
 	assert_int_equal(stat(&net_stats(k->n)->neigh_learnt), 1);
 }
 
@@ -522,6 +523,33 @@ static void engines_tell_each_other(void **state)
 	kit_close(&other);
 }
 
+/* The answer to one engine's question comes to another engine's queue. */
+static void overheard_answer(void **state)
+{
+	struct kit *k = *state, *o;
+	void *other = NULL;
+	struct net_neigh_entry e[4];
+	struct frame *got[4];
+	struct net_path p;
+
+	assert_int_equal(kit_open(&other), 0);
+	o = other;
+	p = path_to(o, "10.0.0.2");
+	assert_int_equal(out(o, &p, "10.0.0.2", 0), -EINPROGRESS);
+	assert_int_equal(requests(o), 1);
+	arp(k, kit_mac[0], 2, kit_peer, "10.0.0.2", "10.0.0.1");
+	arp(k, kit_mac[0], 2, kit_peer, "10.0.0.7", "10.0.0.1");
+	assert_int_equal(net_learnt(k->n, e, 4), 2);
+	net_learn(o->n, &e[0], o->now);
+	net_learn(o->n, &e[1], o->now);
+	assert_int_equal(net_ready(o->n, got, 4), 1);
+	assert_memory_equal(got[0]->data, kit_peer, 6);
+	/* and what nobody asked for is known nowhere */
+	assert_int_equal(stat(&net_stats(k->n)->neigh_learnt), 0);
+	assert_int_equal(stat(&net_stats(o->n)->neigh_learnt), 1);
+	kit_close(&other);
+}
+
 /* A path made before addresses changed is renewed or refused. */
 static void path_epochs(void **state)
 {
@@ -554,7 +582,7 @@ int main(void)
 		CASE(flood_of_demand), CASE(off_subnet_is_not_learnt),
 		CASE(conflict_is_defended), CASE(announcements),
 		CASE(static_entries), CASE(engines_tell_each_other),
-		CASE(path_epochs),
+		CASE(overheard_answer), CASE(path_epochs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 """style.py ROOT CC - what can be said of style by a program.
 
   * every header compiles alone
-  * no function over 100 lines, no file over 800
+  * no function over 100 lines, no file over 800 (the model of a NIC: 850)
   * snd_* and rcv_* sequence numbers are compared by seq_lt() and its like
   * no path of a developer's machine
 """
@@ -14,6 +14,10 @@ import subprocess
 import sys
 
 FUNCTION_LINES, FILE_LINES = 100, 800
+# QEMU builds the model of the NIC as one file, and it is the whole NIC.
+LONGER = {"test/driver/model/ixgbe82599.c": 850}
+# What test/driver downloads and builds is not ours.
+FOREIGN = "test/driver/build-driver"
 SOURCES = ["shm", "daemon", "libclient", "tools", "test"]
 # Sequence numbers, not windows (snd_wnd), shifts or counts; the difference of
 # two of them is a count.
@@ -31,7 +35,8 @@ FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra",
 
 def files(root, pattern):
     return [f for d in SOURCES for f in sorted((root / d).rglob(pattern))
-            if "__pycache__" not in f.parts]
+            if "__pycache__" not in f.parts and
+            not f.is_relative_to(root / FOREIGN)]
 
 
 def blank(match):
@@ -59,7 +64,7 @@ def in_source(root):
     for f in files(root, "*.[ch]"):
         path, text = f.relative_to(root).as_posix(), f.read_text()
         lines = text.count("\n")
-        if lines > FILE_LINES:
+        if lines > LONGER.get(path, FILE_LINES):
             yield f"{path}: {lines} lines"
         code = code_of(text)
         yield from long_functions(path, code)
@@ -71,7 +76,8 @@ def in_source(root):
 def machine_paths(root):
     shipped = [f for f in root.rglob("*") if f.is_file() and
                not set(f.relative_to(root).parts) & {".git", "__pycache__"} and
-               not f.relative_to(root).parts[0].startswith("build")]
+               not f.relative_to(root).parts[0].startswith("build") and
+               not f.is_relative_to(root / FOREIGN)]
     for f in shipped:
         if f.name == "style.py":
             continue

@@ -131,6 +131,16 @@ static void replace(int fd, bool failed)
 		open_conn(idle);
 }
 
+/* The first one is told, all are counted. */
+static void fail(int fd, int err)
+{
+	if (!g.errors)
+		fprintf(stderr, "bench_load (%s): %s: %s\n", face_name,
+			g.conns[fd].connected ? "connection" : "connect",
+			strerror(err));
+	replace(fd, true);
+}
+
 static void send_request(int fd)
 {
 	static const char request[MESSAGE_BYTES] = "request";
@@ -146,9 +156,10 @@ static void send_request(int fd)
 static void on_connected(int fd)
 {
 	struct conn *c = &g.conns[fd];
+	int err = face_error(fd);
 
-	if (face_error(fd)) {
-		replace(fd, true);
+	if (err) {
+		fail(fd, err);
 		return;
 	}
 	c->connected = true;
@@ -192,7 +203,7 @@ static void on_event(const struct face_event *ev)
 	if (!c->open)
 		return;
 	if (ev->events & FACE_ERR)
-		replace(ev->fd, true);
+		fail(ev->fd, face_error(ev->fd));
 	else if (!c->connected && ev->events & FACE_OUT)
 		on_connected(ev->fd);
 	else if (c->connected && ev->events & FACE_IN)

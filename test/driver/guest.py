@@ -1,0 +1,156 @@
+"""guest.py - a virtual machine with virtual 82599s, and frames from the host
+
+A guest boots from a Debian kernel and a busybox initramfs; its shell is on the
+serial line, so a test says run("command") and gets the output and the exit
+status.  Each NIC's other end is a unix datagram socket here (class Wire).
+Every wait is bounded; the machine is ended in any case.
+"""
+import os, re, select, socket, subprocess, time
+
+CACHE = os.environ["MTCPD_DRIVER_CACHE"]
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Wire:
+    """The host's end of a NIC's cable."""
+
+    def __init__(self, folder, name):
+        self.here = f"{folder}/{name}.host"
+        self.there = f"{folder}/{name}.nic"
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        self.s.bind(self.here)
+
+    def netdev(self, ident):
+        return (f"dgram,id={ident},local.type=unix,local.path={self.there},"
+                f"remote.type=unix,remote.path={self.here}")
+
+    def send(self, frame):
+        self.s.settimeout(5)
+        self.s.sendto(frame, self.there)
+
+    def recv(self, timeout=2.0, to=None):
+        """The next frame, or the next one to address `to`; None in time."""
+        end = time.time() + timeout
+        while True:
+            r, _, _ = select.select([self.s], [], [],
+                                    max(0, end - time.time()))
+            f = self.s.recv(16384) if r else None
+            if f is None or to is None or f[:6] == to:
+                return f
+
+    def drain(self, quiet=0.05):
+        while self.recv(quiet) is not None:
+            pass
+
+
+class Guest:
+    def __init__(self, kernel, nics, folder, limit=150):
+        """nics: list of (wire or netdev string, mac, extra properties)."""
+        a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
+             f"LD_PRELOAD={CACHE}/ixgbe82599.so", "qemu-system-x86_64",
+             "-M", "q35", "-m", "768", "-smp", "2",
+             "-accel", "tcg,thread=multi", "-nodefaults", "-no-reboot",
+             "-display", "none", "-serial", "stdio",
+             "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
+             "-kernel", f"{CACHE}/kernel-{kernel}/vmlinuz",
+             "-initrd", f"{CACHE}/initrd-{kernel}",
+             "-append", "console=ttyS0 quiet panic=-1 panic_on_warn=0"]
+        for i, (wire, mac, extra) in enumerate(nics):
+            net = wire.netdev(f"n{i}") if isinstance(wire, Wire) else wire
+            a += ["-netdev", net, "-device",
+                  f"ixgbe82599,id=nic{i},netdev=n{i},mac={mac}{extra}"]
+        self.log = b""
+        self.folder = folder
+        self.p = subprocess.Popen(a, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT)
+        self.wait(b"GUEST-SHELL", 90)
+        self.count = 0
+
+    def wait(self, mark, timeout):
+        """Reads the serial line until mark; returns what came before it."""
+        end = time.time() + timeout
+        start = 0
+        while True:
+            at = self.log.find(mark, start)
+            if at >= 0:
+                got, self.log = self.log[:at], self.log[at + len(mark):]
+                self.all = getattr(self, "all", b"") + got + mark
+                return got.decode(errors="replace")
+            left = end - time.time()
+            r, _, _ = select.select([self.p.stdout], [], [], max(left, 0))
+            b = os.read(self.p.stdout.fileno(), 65536) if r else b""
+            if not b:
+                tail = self.log[-1500:].decode(errors="replace")
+                raise RuntimeError(f"guest: no {mark!r} in time: {tail}")
+            start = max(0, len(self.log) - len(mark))
+            self.log += b
+
+    def start(self, command):
+        self.p.stdin.write(command.encode() + b"\n")
+        self.p.stdin.flush()
+
+    def run(self, command, timeout=30):
+        self.count += 1
+        self.start(f"{{ {command}\n}} 2>&1; echo DO''NE-{self.count}-$?-")
+        out = self.wait(f"DONE-{self.count}-".encode(), timeout)
+        code = self.wait(b"-", 5)
+        return int(code), out
+
+    def qmp(self, line):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(5)
+        s.connect(self.folder + "/qmp")
+        f = s.makefile("rw")
+        f.readline()
+        for cmd in ('{"execute":"qmp_capabilities"}', line):
+            f.write(cmd + "\n")
+            f.flush()
+            f.readline()
+        s.close()
+
+    def complaints(self):
+        """What a kernel says when something is wrong."""
+        _, out = self.run("dmesg")
+        return [l for l in out.splitlines()
+                if re.search(r"WARNING|BUG|Oops|general protection|leak|"
+                             r"given up|not stop|Call Trace", l)]
+
+    def close(self):
+        try:
+            self.start("poweroff -f")
+            self.p.wait(5)
+        except Exception:
+            self.p.terminate()
+            self.p.wait(10)
+
+
+class Cases:
+    """One line a case; a case is a function that raises when it fails."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def case(self, name, function):
+        start = time.time()
+        try:
+            note = function() or ""
+            self.passed += 1
+            print(f"ok    {name} {note} ({time.time() - start:.1f} s)",
+                  flush=True)
+        except Exception as e:
+            self.failed += 1
+            print(f"FAIL  {name}: {e}", flush=True)
+
+    def report(self):
+        path = os.environ.get("MTCPD_DRIVER_TALLY")
+        if path:
+            with open(path, "a") as f:
+                f.write(f"{self.passed} {self.failed}\n")
+
+
+def must(condition, text):
+    if not condition:
+        raise RuntimeError(text)

@@ -1,0 +1,187 @@
+"""l1.py self | stock KERNEL - the virtual 82599 itself (issue's layer L1)
+
+self: registers over qtest, no guest: EEPROM sum, Microsoft's RSS vectors.
+stock: Debian's own ixgbe probes it as SFP+ and as backplane, and TCP passes
+between two of them in one guest, both ways, with TSO and checksum offload.
+"""
+import os, shutil, struct, subprocess, sys, tempfile
+from guest import CACHE, Cases, Guest, must
+
+BAR = 0xe0000000
+KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b4"
+                    "77cb2da38030f20c6a42b73bbeac01fa")
+VECTORS = [("161.142.100.80", 1766, "66.9.149.187", 2794, 0x51ccc178),
+           ("65.69.140.83", 4739, "199.92.111.2", 14230, 0xc626b0ea),
+           ("12.22.207.184", 38024, "24.19.198.95", 12898, 0x5c2b394a)]
+
+
+class Qtest:
+    def __init__(self):
+        env = dict(os.environ, LD_PRELOAD=CACHE + "/ixgbe82599.so")
+        self.p = subprocess.Popen(
+            ["timeout", "60", "qemu-system-x86_64", "-nodefaults", "-display",
+             "none", "-M", "q35", "-m", "64", "-accel", "tcg", "-S", "-qtest",
+             "stdio", "-device",
+             "ixgbe82599,addr=3,netdev=n0,mac=52:54:00:00:00:01",
+             "-netdev", "hubport,id=n0,hubid=0"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, env=env, text=True, bufsize=1)
+        self.config(0x10, BAR)
+        self.config(0x14, 0)
+        self.config(4, 6)
+
+    def say(self, s):
+        self.p.stdin.write(s + "\n")
+        self.p.stdin.flush()
+        while True:
+            line = self.p.stdout.readline().strip()
+            if line.startswith("OK"):
+                return line[3:]
+            must(line and not line.startswith(("FAIL", "ERR")),
+                 f"qtest: {s}: {line}")
+
+    def config(self, at, value):
+        self.say(f"outl 0xcf8 {0x80000000 | 3 << 11 | at:#x}")
+        self.say(f"outl 0xcfc {value:#x}")
+
+    def rd(self, at):
+        return int(self.say(f"readl {BAR + at:#x}"), 16)
+
+    def wr(self, at, v):
+        self.say(f"writel {BAR + at:#x} {v:#x}")
+
+    def put(self, at, data):
+        self.say(f"write {at:#x} {len(data)} 0x{data.hex()}")
+
+    def get(self, at, n):
+        return bytes.fromhex(self.say(f"read {at:#x} {n}")[2:])
+
+    def close(self):
+        self.p.terminate()
+        self.p.wait(10)
+
+
+def eeprom_sum(q):
+    total = 0
+    for i in range(0x40):
+        q.wr(0x10014, i << 2 | 1)
+        v = q.rd(0x10014)
+        must(v & 2, f"word {i} never read")
+        total += v >> 16
+    must(total & 0xffff == 0xbaba, f"sum {total & 0xffff:04x}")
+
+
+def identity(q):
+    must(q.rd(0x5400) == 0x00005452, "RAL0")
+    must(q.rd(0x5404) & 0x8000ffff == 0x80000100, "RAH0")
+    must(q.rd(0x42a4) >> 28 == 0xf, "link")
+
+
+def rss_vectors(q):
+    ring, buf, rx, rxbuf = 0x100000, 0x110000, 0x120000, 0x130000
+    for i in range(10):
+        q.wr(0x5c80 + 4 * i, struct.unpack("<I", KEY[4 * i:4 * i + 4])[0])
+    for i in range(32):
+        q.wr(0x5c00 + 4 * i, 0x03020100)
+    q.wr(0x5818, 1 | 1 << 16 | 1 << 17)
+    for n in range(4):
+        q.wr(0x1000 + n * 0x40, rx + n * 0x1000)
+        q.wr(0x1008 + n * 0x40, 512)
+        q.wr(0x1014 + n * 0x40, 2 | 1 << 25)
+        for i in range(32):
+            q.put(rx + n * 0x1000 + 16 * i,
+                  struct.pack("<QQ", rxbuf + n * 0x10000 + i * 2048, 0))
+        q.wr(0x1028 + n * 0x40, 1 << 25)
+        q.wr(0x1018 + n * 0x40, 31)
+    for at, v in ((0x5080, 0x702), (0x3000, 1), (0x4240, 0xc0f | 1 << 15),
+                  (0x6000, ring), (0x6008, 512), (0x4a80, 1),
+                  (0x6028, 1 << 25)):
+        q.wr(at, v)
+    seen = [0] * 4
+    for i, (dst, dport, src, sport, want) in enumerate(VECTORS):
+        ip = [bytes(map(int, a.split("."))) for a in (src, dst)]
+        f = (bytes.fromhex("525400000001525400000002") + b"\x08\0" +
+             bytes([0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0]) + ip[0] +
+             ip[1] + struct.pack(">HHIIBBHHH", sport, dport, 0, 0, 0x50, 2,
+                                 0, 0, 0) + bytes(6))
+        q.put(buf, f)
+        q.put(ring + 16 * i, struct.pack("<QII", buf, len(f) | 0x2b300000,
+                                         len(f) << 14))
+        q.wr(0x6018, i + 1)
+        n = want & 3
+        d = q.get(rx + n * 0x1000 + 16 * seen[n], 16)
+        seen[n] += 1
+        _, hashed, status, length, _ = struct.unpack("<IIIHH", d)
+        must(hashed == want and status & 3 == 3 and length == 60,
+             f"vector {i}: hash {hashed:08x}, not {want:08x}")
+
+
+def self_test(cases):
+    q = Qtest()
+    try:
+        for name, test in (("identity", identity), ("EEPROM sum", eeprom_sum),
+                           ("RSS vectors", rss_vectors)):
+            cases.case(f"L1 {name}", lambda: test(q))
+    finally:
+        q.close()
+
+
+def stock(cases, kernel):
+    folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
+    g = None
+
+    def sh(command, timeout=60):
+        code, out = g.run(command, timeout)
+        must(code == 0, f"{command}: status {code}: {out[-700:]}")
+        return out
+
+    def probe():
+        sh("for m in dca libphy mdio_devres mdio ixgbe; do "
+           "[ -e /lib/$m.ko ] && insmod /lib/$m.ko; done; true")
+        sh("unshare -n sleep 1000 & echo $! >/tmp/ns; sleep 1")
+        sh("ip link set eth1 netns $(cat /tmp/ns)")
+        sh("ip addr add 10.5.0.1/24 dev eth0; ip link set eth0 up")
+        sh("nsenter -n -t $(cat /tmp/ns) sh -c 'ip addr add 10.5.0.2/24 "
+           "dev eth1; ip link set eth1 up'; sleep 3")
+        sh("ping -c 2 -W 3 10.5.0.2")
+
+    def transfer(listen, dial, address):
+        sh("[ -e /tmp/f ] || dd if=/dev/urandom of=/tmp/f bs=1M count=8")
+        # the server also says when it has it all; nc ends with its input
+        sh(f"{listen} nc -l -p 7000 >/tmp/got & sleep 1; "
+           f"{dial} nc {address} 7000 </tmp/f; wait $!; "
+           "cmp /tmp/f /tmp/got")
+        return "8 MiB"
+
+    inside = "nsenter -n -t $(cat /tmp/ns)"
+    try:
+        g = Guest(kernel, [
+            ("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ""),
+            ("hubport,id=n1,hubid=0", "52:54:00:00:00:02",
+             ",device-id=0x10f7")], folder)
+        cases.case(f"L1 {kernel} stock ixgbe probes 10fb and 10f7, ping",
+                   probe)
+        cases.case(f"L1 {kernel} stock ixgbe TCP one way",
+                   lambda: transfer(inside, "", "10.5.0.2"))
+        cases.case(f"L1 {kernel} stock ixgbe TCP other way",
+                   lambda: transfer("", inside, "10.5.0.1"))
+    except Exception as e:
+        cases.failed += 1
+        print(f"FAIL  L1 {kernel}: {e}", flush=True)
+    finally:
+        if g:
+            g.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    cases = Cases()
+    if sys.argv[1] == "self":
+        self_test(cases)
+    else:
+        stock(cases, sys.argv[2])
+    cases.report()
+    return 1 if cases.failed else 0
+
+
+sys.exit(main())

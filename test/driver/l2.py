@@ -1,0 +1,250 @@
+"""l2.py KERNEL - ps_ixgbe in a guest, frames from the host (issue's layer L2)"""
+import shutil, struct, sys, tempfile, time
+from guest import Cases, Guest, Wire, must
+
+MAC = bytes.fromhex("525400000001")
+HOST = bytes.fromhex("020000000099")
+BUS = "0000:00:02.0"
+
+
+def udp(size, number, port=1000):
+    """A UDP frame of `size` bytes with a number and a pattern in it."""
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, size - 14, 0, 0, 64, 17, 0,
+                     bytes([10, 1, number >> 8 & 255, number & 255]),
+                     bytes([10, 0, 0, 1]))
+    body = struct.pack(">HHHHI", port, 7, size - 34, 0, number)
+    fill = bytes((number + i) & 255 for i in range(max(0, size - 46)))
+    return (MAC + HOST + b"\x08\0" + ip + body + fill)[:size]
+
+
+def tcp(number):
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 46, 0, 0, 64, 6, 0,
+                     bytes([10, 1, number >> 8 & 255, number & 255]),
+                     bytes([10, 0, 0, 1]))
+    return MAC + HOST + b"\x08\0" + ip + struct.pack(
+        ">HHIIBBHHH", 1024 + number * 37 % 60000, 80, number, 0, 0x50, 16, 100, 0, 0) + b"xxxx"
+
+
+def echoed(f):
+    return f[6:12] + f[0:6] + f[12:]
+
+
+class Suite:
+    def __init__(self, guest, wire, cases):
+        self.g, self.w, self.c = guest, wire, cases
+
+    def sh(self, command, timeout=30):
+        code, out = self.g.run(command, timeout)
+        must(code == 0, f"{command}: status {code}: {out[-700:]}")
+        return out
+
+    def start_echo(self, queues, seconds):
+        self.w.drain()
+        self.g.start(f"ps_echo /dev/ps/xge0 {queues} {seconds} 2>&1; "
+                     "echo ECHO''-END")
+        self.g.wait(b"echo: ready", 15)
+
+    def end_echo(self):
+        return self.g.wait(b"ECHO-END", 20)
+
+    def load(self):
+        self.sh("insmod /lib/ps_ixgbe.ko queues=4")
+        self.sh("ip link set xge0 up; sleep 1")
+        out = self.sh("list_devices")
+        must("52:54:00:00:00:01 queues 4 link 10000" in out, out)
+
+    def sizes(self):
+        sizes = list(range(60, 1515, 7)) + [1514, 2047, 2048, 2049, 4096,
+                                           4097, 6000, 9000, 9018, 9710]
+        self.start_echo(1, 2)
+        for i, n in enumerate(sizes):
+            f = udp(n, i)
+            self.w.send(f)
+            got = self.w.recv(2, HOST)
+            must(got == echoed(f), f"size {n}: came back "
+                 f"{'nothing' if got is None else len(got)}")
+        out = self.end_echo()
+        must(f"total {len(sizes)} " in out and "bad 0 " in out, out)
+        return f"{len(sizes)} sizes"
+
+    def spread(self):
+        self.start_echo(4, 2)
+        sent, got, n = 0, 0, 800
+        while sent < n:
+            for _ in range(16):
+                self.w.send(tcp(sent))
+                sent += 1
+            while got < sent and self.w.recv(1, HOST):
+                got += 1
+        out = self.end_echo()
+        per = [int(l.split()[4]) for l in out.splitlines()
+               if l.startswith("echo: queue")]
+        must(got == n and sum(per) == n, f"got {got} of {n}: {out}")
+        must(len(per) == 4 and min(per) > n // 10, f"uneven: {per}")
+        return f"queues got {per}"
+
+    def wakeups(self):
+        n = 3000
+        self.start_echo(1, 2)
+        for i in range(n):
+            self.w.send(udp(60 + i % 40, i))
+            must(self.w.recv(5, HOST) is not None, f"wake-up {i} lost")
+        out = self.end_echo()
+        selects = int(out.split("selects ")[1].split()[0])
+        must(selects >= n, out)
+        return f"{n} one at a time, none lost"
+
+    def full(self):
+        """More frames than the ring holds, nobody reading: all accounted."""
+        self.w.drain()
+        self.g.start("ps_hold /dev/ps/xge0 4; echo HOLD''-END")
+        self.g.wait(b"hold: ready", 15)
+        n = 500
+        for i in range(n):
+            self.w.send(udp(100, i))
+        out = self.g.wait(b"HOLD-END", 20)
+        got = int(out.split("received ")[1].split()[0])
+        lost = int(out.split("dropped ")[1].split()[0])
+        must(got + lost == n and got > 0 and lost > 0,
+             f"{got} received + {lost} dropped, not {n}: {out}")
+        return f"{got} received + {lost} counted dropped"
+
+    def slow(self):
+        """A ping of xge0 answered by the kernel through slow path and queue."""
+        self.sh("ip addr add 10.9.0.1/24 dev xge0")
+        self.g.start("ps_slow /dev/ps/xge0 3; echo SLOW''-END")
+        self.g.wait(b"slow: ready", 15)
+        self.w.drain()
+        body = struct.pack(">BBHHH", 8, 0, 0, 1, 1) + b"p" * 32
+        s = sum(struct.unpack(">20H", body))
+        s = (s & 0xffff) + (s >> 16)
+        body = body[:2] + struct.pack(">H", ~s & 0xffff) + body[4:]
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 60, 0, 0, 64, 1, 0,
+                         bytes([10, 9, 0, 2]), bytes([10, 9, 0, 1]))
+        s = sum(struct.unpack(">10H", ip))
+        s = (s & 0xffff) + (s >> 16)
+        ip = ip[:10] + struct.pack(">H", ~s & 0xffff) + ip[12:]
+        self.w.send(MAC + HOST + b"\x08\0" + ip + body)
+        end, reply = time.time() + 3, None
+        while time.time() < end and reply is None:
+            f = self.w.recv(1)
+            if f and f[12:14] == b"\x08\x06" and f[21] == 1:
+                self.w.send(f[6:12] + HOST + f[12:21] + b"\2" + HOST +
+                            bytes([10, 9, 0, 2]) + f[22:32] + bytes(18))
+            if f and f[12:14] == b"\x08\0" and f[23] == 1 and f[34] == 0:
+                reply = f
+        self.g.wait(b"SLOW-END", 20)
+        must(reply, "no echo reply")
+        self.sh("ip addr del 10.9.0.1/24 dev xge0")
+
+    def link(self):
+        self.start_echo(1, 4)
+        for up in ("false", "true"):
+            self.g.qmp('{"execute":"set_link","arguments":'
+                       '{"name":"nic0","up":%s}}' % up)
+            time.sleep(0.5)
+        out = self.end_echo()
+        code, log = self.g.run("dmesg | grep 'link is' | tail -2")
+        must("down" in log and "up, 10000" in log, log)
+        must("end idle" in out, out)
+
+    def kill_busy(self):
+        for i in range(8):
+            self.g.start("ps_echo /dev/ps/xge0 2 9 >/tmp/out 2>&1 &")
+            self.sh("usleep 300000")
+            for k in range(60):
+                self.w.send(tcp(k))
+            self.sh("kill -9 $!; wait $!; grep ready /tmp/out")
+        self.w.drain()
+        f = udp(100, 1)
+        self.start_echo(1, 1)
+        self.w.send(f)
+        must(self.w.recv(2, HOST) == echoed(f), "no echo afterwards")
+        self.end_echo()
+        return "8 times"
+
+    def rmmod_refused(self):
+        self.start_echo(1, 3)
+        self.w.send(udp(60, 1))
+        self.end_echo()
+        self.g.start("ps_echo /dev/ps/xge0 1 2 >/dev/null & sleep 0.5")
+        code, out = self.g.run("rmmod ps_ixgbe")
+        must(code != 0, "rmmod went through while a file was open")
+        self.sh("wait")
+
+    def unbind_busy(self):
+        for i in range(3):
+            self.w.drain()
+            self.g.start("ps_echo /dev/ps/xge0 2 20 >/tmp/out 2>&1 &")
+            self.sh("sleep 1")
+            self.w.send(udp(60, 1))
+            must(self.w.recv(2, HOST), "no echo before the unbind")
+            for k in range(40):
+                self.w.send(tcp(k))
+            self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/unbind")
+            out = self.sh("wait; cat /tmp/out")
+            must("state 2" in out and "No such device" in out, out)
+            self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/bind")
+            self.sh("ip link set xge0 up; sleep 1; list_devices")
+        return "3 times, error event each time"
+
+    def reloads(self):
+        for i in range(5):
+            self.sh("rmmod ps_ixgbe; insmod /lib/ps_ixgbe.ko queues=4; "
+                    "ip link set xge0 up")
+        self.sh("sleep 1.2")
+        f = udp(300, 5)
+        self.start_echo(1, 1)
+        self.w.send(f)
+        must(self.w.recv(2, HOST) == echoed(f), "no echo after the reloads")
+        self.end_echo()
+        return "5 times"
+
+    def fuzz(self):
+        for seed in range(4):
+            out = self.sh(f"ps_fuzz /dev/ps/xge0 4000 {seed}", 60)
+        f = udp(300, 5)
+        self.start_echo(1, 1)
+        self.w.send(f)
+        must(self.w.recv(2, HOST) == echoed(f), "no echo after the fuzzing")
+        self.end_echo()
+        return out.strip().splitlines()[-1]
+
+    def errors(self):
+        return self.sh("ps_errors /dev/ps/xge0").strip().splitlines()[-1]
+
+    def quiet(self):
+        bad = self.g.complaints()
+        must(not bad, "; ".join(bad[:5]))
+
+
+def main():
+    kernel = sys.argv[1]
+    only = sys.argv[2:]
+    cases = Cases()
+    folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
+    guest = None
+    try:
+        wire = Wire(folder, "w0")
+        guest = Guest(kernel, [(wire, "52:54:00:00:00:01",
+                                ",addr=2")], folder)
+        s = Suite(guest, wire, cases)
+        for name in ("load", "sizes", "spread", "wakeups", "full", "errors",
+                     "slow", "link", "kill_busy", "rmmod_refused",
+                     "unbind_busy", "reloads", "fuzz", "quiet"):
+            if not only or name in only or name == "load":
+                cases.case(f"L2 {kernel} {name}", getattr(s, name))
+                if guest.p.poll() is not None:
+                    raise RuntimeError(f"the guest ended in {name}")
+    except Exception as e:
+        cases.failed += 1
+        print(f"FAIL  L2 {kernel}: {e}", flush=True)
+    finally:
+        if guest:
+            guest.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    cases.report()
+    return 1 if cases.failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+mtcpd_fuzz_test(tcp_in mtcpd_tcp)
