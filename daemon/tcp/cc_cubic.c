@@ -21,7 +21,7 @@ uint32_t cc_cube_root(uint64_t x)
 	for (int bit = 21; bit >= 0; bit--) {
 		uint64_t r = root | (UINT64_C(1) << bit);
 
-		if (r * r * r <= x)
+		if (r * r <= x / r)	/* r^3 may not fit */
 			root = r;
 	}
 	return (uint32_t)root;
@@ -74,6 +74,8 @@ static void grow_estimate(struct cc_cubic *c, const struct cc_window *w,
 
 	c->w_est += (uint32_t)(grown / w->cwnd);
 	c->est_frac = (uint32_t)(grown % w->cwnd);
+	if (c->w_est > CWND_MAX)
+		c->w_est = CWND_MAX;
 }
 
 static void acked(union cc_state *s, struct cc_window *w, uint32_t bytes)

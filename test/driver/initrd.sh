@@ -23,7 +23,7 @@ for p in "$driver"/samples/*.c "$here"/guest/*.c; do
 done
 mv "$root/bin/echo" "$root/bin/ps_echo"
 cp "$build/ps_ixgbe.ko" "$root/lib"
-for m in ixgbe mdio mdio_devres libphy dca; do
+for m in ixgbe mdio mdio_devres libphy dca xfrm_algo; do
 	find "$cache/kernel-$kernel/modules/" -name "$m.ko*" \
 		-exec cp {} "$root/lib" \;
 done

@@ -707,6 +707,7 @@ static void settle(struct run *r)
 static void open_env(struct run *r)
 {
 	static struct rss rss;
+	static bool made;
 	struct tcp_config c;
 	uint8_t b = take(r);
 
@@ -727,8 +728,9 @@ static void open_env(struct run *r)
 	memset(c.secret, 5, sizeof(c.secret));
 	r->now.us = 1000000 + (uint64_t)(b >> 5) * UINT64_C(613566756000);
 	r->mtu = 1500;
-	if (!r->arena)
+	if (!made)
 		rss_init(&rss, rss_symmetric_key);
+	made = true;
 	r->arena = make_arenas();
 	ENSURE(tcp_init(&r->env, &c, &rss, alloc_table, r) == 0, "good");
 	for (uint32_t i = 0; i < ARENAS; i++) {

@@ -9,8 +9,8 @@
  *	bulk	reads what the server sends on CONNS connections
  *
  * It ends after SECONDS, or after COUNT answers when that is sooner.
- * -i opens IDLE more connections first and leaves them open; -s and -S bind
- * outgoing connections to SOURCES consecutive addresses from SOURCE on.
+ * -i opens IDLE more connections first and leaves them open; -s and -S: outgoing
+ * connections come from SOURCES consecutive addresses from SOURCE on.
  * Prints "measuring", waits for a line on standard input so that the runner
  * can read CPU clocks, runs, and prints one JSON object.
  */
@@ -41,7 +41,7 @@ static struct {
 	enum mode mode;
 	struct sockaddr_in to;
 	struct in_addr source;
-	uint32_t sources, next_source;
+	int sources;
 	int active, idle;
 	struct conn *conns;	/* by descriptor */
 	int conns_max;
@@ -90,18 +90,9 @@ static double percentile_us(double p)
 	return 0;
 }
 
-static struct in_addr pick_source(void)
-{
-	struct in_addr a = g.source;
-
-	if (g.sources)
-		a.s_addr = htonl(ntohl(a.s_addr) + g.next_source++ % g.sources);
-	return a;
-}
-
 static int open_conn(bool idle)
 {
-	int fd = face_connect(&g.to, pick_source());
+	int fd = face_connect(&g.to);
 
 	if (fd < 0 || fd >= g.conns_max) {
 		fprintf(stderr, "bench_load (%s): connect: %s (descriptor %d of "
@@ -314,7 +305,7 @@ int main(int argc, char **argv)
 		case 'c': cpu = atoi(optarg); break;
 		case 'i': g.idle = atoi(optarg); break;
 		case 's': inet_pton(AF_INET, optarg, &g.source); break;
-		case 'S': g.sources = (uint32_t)atoi(optarg); break;
+		case 'S': g.sources = atoi(optarg); break;
 		default: return usage();
 		}
 	}
@@ -326,6 +317,11 @@ int main(int argc, char **argv)
 	if (!g.conns || face_init(cpu, g.conns_max) < 0) {
 		fprintf(stderr, "bench_load (%s): cannot start: %s\n", face_name,
 			strerror(errno));
+		return 1;
+	}
+	if (g.sources && face_sources(g.source, g.sources, &g.to) < 0) {
+		fprintf(stderr, "bench_load (%s): source addresses: %s\n",
+			face_name, strerror(errno));
 		return 1;
 	}
 	if (!open_all(g.idle, true) || !open_all(g.active, false)) {

@@ -31,8 +31,10 @@ void face_end(void);
 
 int face_listen(uint16_t port, int backlog);
 int face_accept(int fd);
-/* @source: address to bind to; INADDR_ANY: none.  Begins to connect. */
-int face_connect(const struct sockaddr_in *to, struct in_addr source);
+/* Connections to @to shall come from @count addresses from @base on, in turn
+ * (mtcp_init_rss on mtcpd, bind on the kernel). */
+int face_sources(struct in_addr base, int count, const struct sockaddr_in *to);
+int face_connect(const struct sockaddr_in *to);	/* begins to connect */
 ssize_t face_read(int fd, void *buf, size_t len);
 ssize_t face_write(int fd, const void *buf, size_t len);
 int face_close(int fd);

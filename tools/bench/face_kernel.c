@@ -12,6 +12,7 @@
 const char face_name[] = "kernel";
 
 static int epoll_fd = -1;
+static uint32_t source, sources, next_source;
 
 int face_init(int cpu, int conns)
 {
@@ -73,26 +74,37 @@ int face_accept(int fd)
 	return c;
 }
 
-int face_connect(const struct sockaddr_in *to, struct in_addr source)
+int face_sources(struct in_addr base, int count, const struct sockaddr_in *to)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
+	(void)to;
+	source = ntohl(base.s_addr);
+	sources = (uint32_t)count;
+	return 0;
+}
+
+static int bind_next_source(int fd)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	int one = 1;
+
+	if (!sources)
+		return 0;
+	a.sin_addr.s_addr = htonl(source + next_source++ % sources);
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
+	return bind(fd, (struct sockaddr *)&a, sizeof(a));
+}
+
+int face_connect(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -1;
 	no_delay(fd);
-	if (source.s_addr != INADDR_ANY) {
-		struct sockaddr_in a = { .sin_family = AF_INET,
-					 .sin_addr = source };
-
-		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
-			   sizeof(one));
-		if (bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-			goto fail;
-	}
-	if (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0 ||
-	    errno == EINPROGRESS)
+	if (bind_next_source(fd) == 0 &&
+	    (connect(fd, (const struct sockaddr *)to, sizeof(*to)) == 0 ||
+	     errno == EINPROGRESS))
 		return fd;
-fail:
 	close(fd);
 	return -1;
 }

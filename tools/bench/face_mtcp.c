@@ -80,25 +80,23 @@ int face_accept(int fd)
 	return c;
 }
 
-int face_connect(const struct sockaddr_in *to, struct in_addr source)
+int face_sources(struct in_addr base, int count, const struct sockaddr_in *to)
+{
+	return mtcp_init_rss(ctx, base.s_addr, count, to->sin_addr.s_addr,
+			     to->sin_port);
+}
+
+int face_connect(const struct sockaddr_in *to)
 {
 	int fd = mtcp_socket(ctx, AF_INET, SOCK_STREAM, 0);
 
 	if (fd < 0)
 		return -1;
 	mtcp_setsock_nonblock(ctx, fd);
-	if (source.s_addr != INADDR_ANY) {
-		struct sockaddr_in a = { .sin_family = AF_INET,
-					 .sin_addr = source };
-
-		if (mtcp_bind(ctx, fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-			goto fail;
-	}
 	no_delay(fd);
 	if (mtcp_connect(ctx, fd, (const struct sockaddr *)to, sizeof(*to)) == 0 ||
 	    errno == EINPROGRESS)
 		return fd;
-fail:
 	mtcp_close(ctx, fd);
 	return -1;
 }
