@@ -9,7 +9,7 @@ PATH=$PATH:/usr/sbin:/sbin
 PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 	libevent-dev libnuma-dev libxdp-dev libbpf-dev libinih-dev
 	libjansson-dev libcmocka-dev"
-PKG_RUN="iproute2 ethtool curl wrk python3 procps"
+PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
 PKG_TEST="apache2-utils nginx-light tcpdump"
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }

@@ -177,7 +177,7 @@ struct port_side {
 	struct frame *tx[PORT_BURST];
 	int spares, tx_count;
 	bool sent;			/* this turn: flush */
-	int fds[8];			/* known to epoll */
+	int fds[PORT_FDS_MAX];		/* known to epoll */
 	int fd_count;
 };
 

@@ -150,11 +150,11 @@ static void know_fd(struct engine *e, struct port_side *p, int fd)
 
 static bool arm_ports(struct engine *e)
 {
-	int fds[8];
+	int fds[PORT_FDS_MAX];
 
 	for (uint32_t i = 0; i < e->port_count; i++) {
 		struct port_side *p = &e->ports[i];
-		int n = p->port->ops->arm(p->queue, fds, 8);
+		int n = p->port->ops->arm(p->queue, fds, PORT_FDS_MAX);
 
 		if (n < 0)
 			return true;

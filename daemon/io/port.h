@@ -32,6 +32,7 @@
 #define PORT_MAX	16	/* ports a daemon */
 #define PORT_QUEUES_MAX	16	/* = engines */
 #define PORT_BURST	64	/* frames a call at most */
+#define PORT_FDS_MAX	80	/* to poll, a queue: 64 device queues and some */
 #define PORT_ERR_BYTES	256
 
 enum port_caps {
@@ -89,8 +90,9 @@ struct port_ops {
 	/* Ends a loop's sending: kicks the device where it must be kicked. */
 	void (*flush)(struct port_queue *q, mono_t now);
 	/* Before blocking: ask the device for wake-ups and name the descriptors
-	 * to poll for reading (into @fds, at most @max).  Returns how many, or
-	 * -EAGAIN when there is work already.  Repeated calls are cheap. */
+	 * to poll for reading (into @fds, at most @max, PORT_FDS_MAX for all).
+	 * Returns how many, or -EAGAIN when there is work already.  Repeated
+	 * calls are cheap. */
 	int (*arm)(struct port_queue *q, int *fds, int max);
 	/* When the port itself has something due (virtual wires), or never. */
 	mono_t (*next_due)(struct port_queue *q);

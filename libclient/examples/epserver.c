@@ -656,7 +656,7 @@ static void usage(FILE *to)
 		"[-c CORE] [-b BACKLOG] [-P PORT]\n"
 		"  -p  the folder to serve\n"
 		"  -f  mtcp.conf of this program\n"
-		"  -N  threads, one a core (default: num_cores of the file)\n"
+		"  -N  threads, one a core; num_cores in the file overrides it\n"
 		"  -c  one thread, on this core\n"
 		"  -b  connections that may wait (default 4096)\n"
 		"  -P  TCP port (default 80)\n");

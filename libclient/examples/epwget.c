@@ -541,7 +541,7 @@ static void usage(FILE *to)
 	fprintf(to, "usage: epwget IP[:PORT][/PATH] FLOWS -f MTCP_CONF "
 		"[-N CORES] [-c CONCURRENCY] [-o FILE] [-n CORE]\n"
 		"  -f  mtcp.conf of this program\n"
-		"  -N  threads, one a core (default: num_cores of the file)\n"
+		"  -N  threads, one a core; num_cores in the file overrides it\n"
 		"  -c  flows at a time over all cores (default %d a core)\n"
 		"  -o  write flow n's body to FILE.n\n"
 		"  -n  one thread, on this core\n", EPW_PER_CORE);

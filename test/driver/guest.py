@@ -46,7 +46,7 @@ class Wire:
 
 
 class Guest:
-    def __init__(self, kernel, nics, folder, limit=150):
+    def __init__(self, kernel, nics, folder, limit=150, iommu=False):
         """nics: list of (wire or netdev string, mac, extra properties)."""
         a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
              f"LD_PRELOAD={CACHE}/ixgbe82599.so", "qemu-system-x86_64",
@@ -56,7 +56,10 @@ class Guest:
              "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
              "-kernel", f"{CACHE}/kernel-{kernel}/vmlinuz",
              "-initrd", f"{CACHE}/initrd-{kernel}",
-             "-append", "console=ttyS0 quiet panic=-1 panic_on_warn=0"]
+             "-append", "console=ttyS0 quiet panic=-1" +
+             (" intel_iommu=on iommu.strict=1" if iommu else "")]
+        if iommu:
+            a += ["-device", "intel-iommu"]
         for i, (wire, mac, extra) in enumerate(nics):
             net = wire.netdev(f"n{i}") if isinstance(wire, Wire) else wire
             a += ["-netdev", net, "-device",
@@ -116,7 +119,8 @@ class Guest:
         _, out = self.run("dmesg")
         return [l for l in out.splitlines()
                 if re.search(r"WARNING|BUG|Oops|general protection|leak|"
-                             r"given up|not stop|Call Trace", l)]
+                             r"given up|not stop|Call Trace|DMAR: .*fault|"
+                             r"DMAR: .*Fault|PTE .* access", l)]
 
     def close(self):
         try:

@@ -12,6 +12,7 @@
  * is silent, everything ends by itself and every block comes home.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,132 +20,11 @@
 #include "mem/block.h"
 #include "net/hdr.h"
 #include "tcp/env.h"
+#include "tcp_run.h"
 
-#define ARENAS		3	/* the engine's own, two clients' */
-#define SLABS		3	/* an arena: none, small blocks, large blocks */
-#define LISTENERS	2
-#define KNOWN_MAX	64
-#define TABLES_MAX	32
-#define CTX		3	/* the clients' context */
+#define SEGMENT_MAX	(TCP_BYTES + OPT_BYTES_MAX + 1500)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct known { uint32_t conn, generation; bool closed, detached; };
-
-struct run {
-	const uint8_t *at, *end;
-	struct tcp_env *env;
-	mono_t now;
-	struct ip_addr us, peer;
-	struct arena *arena;
-	uint32_t in_use[ARENAS];	/* blocks, when the run began */
-	uint32_t table_count;
-	uint32_t listener[LISTENERS];	/* 0: not open */
-	struct known known[KNOWN_MAX];
-	uint32_t known_count;
-	uint16_t mtu;
-	uint32_t tso;
-};
-
-/* ---- the input ---- */
-
-static uint8_t take(struct run *r)
-{
-	return r->at < r->end ? *r->at++ : 0;
-}
-
-static uint32_t take16(struct run *r)
-{
-	uint32_t high = take(r);
-
-	return high << 8 | take(r);
-}
-
-static uint32_t take32(struct run *r)
-{
-	uint32_t high = take16(r);
-
-	return high << 16 | take16(r);
-}
-
-/* -128 .. 127, to be added to a sequence number. */
-static uint32_t take_delta(struct run *r)
-{
-	uint32_t b = take(r);
-
-	return b < 128 ? b : b - 256;
-}
-
-/* The byte with number @seq, of theirs or ours. */
-static uint8_t stream_byte(seq_t seq, bool ours)
-{
-	return (uint8_t)(seq * 131u + (seq >> 8) * 7u + (ours ? 77u : 0u));
-}
-
-/* ---- memory: made once, for many runs ---- */
-
-static void *alloc_table(void *arg, const char *what, size_t bytes)
-{
-	static struct { void *mem; size_t bytes; } tables[TABLES_MAX];
-	struct run *r = arg;
-	uint32_t i = r->table_count++;
-
-	(void)what;
-	ENSURE(i < TABLES_MAX, "room for every table");
-	if (tables[i].bytes != bytes) {
-		free(tables[i].mem);
-		tables[i].mem = aligned_alloc(64, (bytes + 63) / 64 * 64);
-		tables[i].bytes = bytes;
-	}
-	if (!tables[i].mem)
-		abort();
-	memset(tables[i].mem, 0, bytes);
-	return tables[i].mem;
-}
-
-/* Few blocks are left, and so many of either use are taken for ever that
- * nothing is kept for the other one: memory runs out soon. */
-static void take_most(struct arena *a, enum block_class cls)
-{
-	uint32_t leave = cls == BLOCK_SMALL ? 48 : 12, n;
-
-	for (n = 0; n < a->total[cls] / 4; n++)
-		block_get(a, cls, ARENA_RX);
-	while (a->free_count[cls] > leave &&
-	       block_get(a, cls, ARENA_TX) != BLOCK_NONE)
-		;
-}
-
-static struct arena *make_arenas(void)
-{
-	static struct arena arenas[ARENAS];
-
-	if (arenas[0].segment)
-		return arenas;
-	for (uint32_t which = 0; which < ARENAS; which++) {
-		struct arena *a = &arenas[which];
-		uint8_t *segment = malloc((size_t)SLABS * SLAB_BYTES);
-
-		if (!segment || arena_init(a, segment, SLABS) != 0)
-			abort();
-		for (uint32_t i = 1; i < SLABS; i++) {
-			enum block_class cls = i == 1 ? BLOCK_SMALL :
-							BLOCK_LARGE;
-			void *meta = calloc(1, slab_meta_bytes(cls));
-
-			if (!meta || arena_add_slab(a, i, cls, meta) != 0)
-				abort();
-			take_most(a, cls);
-		}
-	}
-	return arenas;
-}
-
-/* Every block is back that was free when the run began. */
-static bool all_home(const struct run *r, uint32_t which)
-{
-	return arena_in_use(&r->arena[which]) == r->in_use[which];
-}
 
 /* ---- segments in ---- */
 
@@ -186,8 +66,8 @@ static struct flow_tuple take_tuple(struct run *r)
 
 	return (struct flow_tuple){
 		.remote = r->peer, .local = r->us,
-		.rport = htons((uint16_t)(1000 + (b & 3))),
-		.lport = htons(local[b >> 2 & 3]) };
+		.rport = htons((uint16_t)(1000 + (b & 7))),
+		.lport = htons(local[b >> 3 & 3]) };
 }
 
 static uint32_t take_options(struct run *r, uint8_t *out, uint32_t mode,
@@ -245,13 +125,26 @@ static void deliver(struct run *r, const uint8_t *bytes, uint32_t len, bool sum)
 	free(exact);
 }
 
+/* @h is complete but for lengths; options are in @buf where they belong. */
+static void put_segment(struct run *r, struct hdr_tcp *h, uint8_t *buf,
+			uint32_t opts, uint32_t len)
+{
+	seq_t seq = ntohl(h->seq) + ((h->flags & TCP_SYN) != 0);
+
+	h->data_off = (uint8_t)((TCP_BYTES + opts) / 4 << 4);
+	memcpy(buf, h, sizeof(*h));
+	for (uint32_t i = 0; i < len; i++)
+		buf[TCP_BYTES + opts + i] = stream_byte(seq + i, false);
+	deliver(r, buf, TCP_BYTES + opts + len, true);
+}
+
 static void step_segment(struct run *r)
 {
 	struct flow_tuple tuple = take_tuple(r);
 	struct place p = place_of(r, &tuple);
 	struct hdr_tcp h = { .sport = tuple.rport, .dport = tuple.lport };
-	uint8_t buf[TCP_BYTES + OPT_BYTES_MAX + 1500], modes;
-	uint32_t opts, len;
+	uint8_t buf[SEGMENT_MAX], modes;
+	uint32_t opts;
 	seq_t seq, ack;
 
 	h.flags = take(r) & 0x3f;
@@ -266,14 +159,25 @@ static void step_segment(struct run *r)
 	h.seq = htonl(seq);
 	h.ack = htonl(ack);
 	opts = take_options(r, buf + TCP_BYTES, modes >> 4 & 3, &p);
-	len = take_len(r, modes >> 6);
-	h.data_off = (uint8_t)((TCP_BYTES + opts) / 4 << 4);
-	memcpy(buf, &h, sizeof(h));
-	if (h.flags & TCP_SYN)
-		seq++;
-	for (uint32_t i = 0; i < len; i++)
-		buf[TCP_BYTES + opts + i] = stream_byte(seq + i, false);
-	deliver(r, buf, TCP_BYTES + opts + len, true);
+	put_segment(r, &h, buf, opts, take_len(r, modes >> 6));
+}
+
+/* What a good peer would send. */
+static void good_segment(struct run *r, const struct flow_tuple *tuple,
+			 uint8_t flags, uint32_t len)
+{
+	struct place p = place_of(r, tuple);
+	struct tcp_opts o = { .has = OPT_TS, .mss = 1460, .wscale = 7,
+			      .tsval = p.ts + 1 };
+	struct hdr_tcp h = { .sport = tuple->rport, .dport = tuple->lport,
+			     .seq = htonl(p.rcv_nxt), .ack = htonl(p.snd_max),
+			     .flags = flags, .wnd = htons(UINT16_MAX) };
+	uint8_t buf[SEGMENT_MAX];
+
+	if (flags & TCP_SYN)
+		o.has |= OPT_MSS | OPT_WSCALE;
+	o.tsecr = flags == TCP_SYN ? 0 : tcp_ts_now(r->env, p.hash);
+	put_segment(r, &h, buf, tcp_opt_build(buf + TCP_BYTES, &o), len);
 }
 
 /* Raw headers; no payload, which would not be the stream's. */
@@ -310,11 +214,12 @@ static void forget(struct run *r, struct known *k)
 	*k = r->known[--r->known_count];
 }
 
-static void know(struct run *r, uint32_t conn)
+static void know(struct run *r, uint32_t conn, uint32_t listener)
 {
 	ENSURE(r->known_count < KNOWN_MAX, "the pool is smaller");
 	r->known[r->known_count++] = (struct known){
-		.conn = conn, .generation = tcp_user(r->env, conn)->generation };
+		.conn = conn, .listener = listener,
+		.generation = tcp_user(r->env, conn)->generation };
 }
 
 /* One that is not detached, or NULL. */
@@ -349,10 +254,13 @@ static void step_connect(struct run *r)
 	struct tcp_connect c = { .local = tuple.local, .remote = tuple.remote,
 				 .lport = tuple.lport, .rport = tuple.rport,
 				 .client = 1 + (take(r) & 1), .mtu = r->mtu };
+	bool unused = tcp_tuple_free(r->env, &c.local, c.lport, &c.remote,
+				     c.rport, r->now);
 	int conn = tcp_connect(r->env, &c, r->now);
 
+	ENSURE(unused == (conn != -EADDRINUSE), "both say the same");
 	if (conn > 0)
-		know(r, (uint32_t)conn);
+		know(r, (uint32_t)conn, 0);
 }
 
 static void step_accept(struct run *r)
@@ -365,7 +273,7 @@ static void step_accept(struct run *r)
 	if (!conn)
 		return;
 	if (tcp_assign(r->env, conn, 1 + (i >> 1 & 1), 0, 1) == 0 || i & 4)
-		know(r, conn);
+		know(r, conn, l);
 	else
 		tcp_accept_return(r->env, l, conn);
 }
@@ -375,40 +283,45 @@ static void step_assign(struct run *r)
 	struct known *k = pick(r);
 	uint32_t to = take(r);
 
-	if (k && !k->closed && to & 8) {
-		tcp_accept_return(r->env, 1, k->conn);
+	if (k && !k->closed && k->listener && to & 8) {
+		tcp_accept_return(r->env, k->listener, k->conn);
 		forget(r, k);
 	} else if (k && !k->closed) {
 		tcp_assign(r->env, k->conn, to % ARENAS, 0, 1);
 	}
 }
 
-static void step_send(struct run *r)
+static void send_bytes(struct run *r, uint32_t conn, uint32_t len)
 {
-	struct known *k = pick(r);
-	uint32_t len = take16(r) % (BLOCK_LARGE_BYTES + 1), block;
-	const struct tcb *t;
-	struct arena *a;
-	seq_t from;
-
-	if (!k || k->closed || !len)
-		return;
-	t = tcb_at(r->env, k->conn);
-	a = arena_of(r->env, t);
-	block = block_grant(a, len > BLOCK_SMALL_BYTES ? BLOCK_LARGE :
+	const struct tcb *t = tcb_at(r->env, conn);
+	struct arena *a = arena_of(r->env, t);
+	uint32_t block = block_grant(a, len > BLOCK_SMALL_BYTES ? BLOCK_LARGE :
 							 BLOCK_SMALL, CTX);
+	seq_t from = t->snd_end;
+
 	if (block == BLOCK_NONE)
 		return;
-	from = t->snd_end;
 	for (uint32_t i = 0; i < len; i++)
 		block_bytes(a, block)[i] = stream_byte(from + i, true);
 	for (uint32_t at = 0, n; at < len; at += n) {	/* in one or two */
 		n = at == 0 && len & 1 ? (len + 1) / 2 : len - at;
 		ENSURE(block_fill(a, block, CTX, at, n) == 0, "it was granted");
-		if (tcp_send(r->env, k->conn, block, at, n, len & 2, r->now))
+		if (tcp_send(r->env, conn, block, at, n, len & 2, r->now))
 			break;
 	}
 	ENSURE(block_give_up(a, block, CTX) == 0, "it was granted");
+}
+
+static void step_send(struct run *r)
+{
+	struct known *k = pick(r);
+	uint32_t len = take16(r) % (BLOCK_LARGE_BYTES + 1);
+
+	if (!k || k->closed || !len)
+		return;
+	send_bytes(r, k->conn, len);
+	if (len & 4)
+		tcp_want_sent(r->env, k->conn);
 }
 
 /* Announces at most @max extents, checks their bytes. */
@@ -654,6 +567,44 @@ static void step_time(struct run *r)
 	advance(r);
 }
 
+/* ---- longer ways, so that short inputs come far ---- */
+
+/* A peer connects, and is perhaps accepted. */
+static void step_open(struct run *r)
+{
+	struct flow_tuple tuple = take_tuple(r);
+
+	good_segment(r, &tuple, TCP_SYN, 0);
+	flush(r, 100000);
+	good_segment(r, &tuple, TCP_ACK, 0);
+	step_accept(r);
+}
+
+/* Rounds of data both ways, all of it acknowledged. */
+static void step_rounds(struct run *r)
+{
+	struct known *k = pick(r);
+	uint32_t b = take(r);
+	struct flow_tuple tuple;
+
+	if (!k || k->closed)
+		return;
+	tuple = tcb_at(r->env, k->conn)->tuple;
+	for (uint32_t i = 0; i < (b & 31); i++) {
+		for (uint32_t n = 0; n < 4 && b & 32; n++)
+			send_bytes(r, k->conn, BLOCK_LARGE_BYTES);
+		flush(r, 100000);
+		r->now.us += 20000;
+		advance(r);
+		good_segment(r, &tuple, TCP_ACK, b & 64 ? 1000 : 0);
+		if (!tcp_conn_valid(r->env, k->conn, k->generation))
+			break;
+		announce(r, k->conn, 8);
+		if (b & 128)
+			tcp_consumed(r->env, k->conn, 1000, r->now);
+	}
+}
+
 /* ---- a run ---- */
 
 static void step(struct run *r)
@@ -667,15 +618,30 @@ static void step(struct run *r)
 
 	if ((what & 0xf0) == 0xf0)
 		step_raw(r);
+	else if ((what & 0xf0) == 0xe0)
+		(what & 1 ? step_rounds : step_open)(r);
 	else
 		steps[what & 15](r);
 	check_known(r);
 	tcp_check(r->env);
 }
 
+/* Listings name what there is. */
+static void list(struct run *r)
+{
+	struct tcp_info info[4];
+	uint32_t cursor = 0, n = 0;
+	int got;
+
+	while ((got = tcp_list(r->env, &cursor, info, 4)) > 0)
+		n += (uint32_t)got;
+	ENSURE(n >= r->env->syns.used + r->env->tws.used, "all of it");
+}
+
 /* The applications end, the peer is silent: everything ends by itself. */
 static void settle(struct run *r)
 {
+	list(r);
 	for (uint32_t i = 0; i < LISTENERS; i++)
 		if (r->listener[i])
 			tcp_unlisten(r->env, r->listener[i]);

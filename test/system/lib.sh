@@ -30,6 +30,7 @@ IP_P2=10.77.0.3		# the peer's mtcpd, where there is one
 BG_PID=
 # shellcheck disable=SC2034	# for the tests
 MTCPD_PID_d=		# set by mtcpd_start
+APP_CORES=1		# contexts of a program
 PASSED=0
 
 say()  { echo "$NAME: $*"; }
@@ -259,7 +260,8 @@ print(eval(sys.argv[1], {"d": d}))' "$1"
 # app_conf MAX - mtcp.conf for a program with so many sockets a context
 app_conf()
 {
-	printf 'num_cores = 1\nmax_concurrency = %s\n' "$1" >"$TMP/app.conf"
+	printf 'num_cores = %s\nmax_concurrency = %s\n' "$APP_CORES" "$1" \
+		>"$TMP/app.conf"
 	echo "$TMP/app.conf"
 }
 

@@ -6,43 +6,17 @@
 #	bench_load 0, 1 -> mtcpd p (2 engines) -- wire -- mtcpd d <- bench_server
 set -u
 . "$(dirname "$0")/lib.sh"
+. "$SYS_DIR/wire.sh"
 sys_begin tap
-server=$BUILD/tools/bench/bench_server_mtcp
 load=$BUILD/tools/bench/bench_load_mtcp
 [ -x "$load" ] || fail "no $load: build it first"
 each=75000
 
-# conf SIDE END ENGINES ADDRESS... - one wire port between the two daemons
-conf()
-{
-	side=$1 end=$2 engines=$3
-	shift 3
-	{
-		printf '[daemon]\nsocket = %s\nadmin = %s\npidfile = none\n' \
-			"$TMP/$side.sock" "$TMP/$side.admin"
-		printf '[engine]\ncount = %s\n[tcp]\nlocal_ports = 1024-65535\n' \
-			"$engines"
-		printf 'max_syn = 65536\n[limits]\nconnections = 200000\n'
-		printf '[port w]\ndriver = wire\ndevice = %s:%s\n' \
-			"$TMP/wire" "$end"
-		printf 'address = %s/24\n' "$@"
-	} >"$TMP/$side.conf"
-}
-
-up() { "$(bin mtcpctl)" -s "$TMP/$1.admin" engines >/dev/null 2>&1; }
-start()
-{
-	in_bg "mtcpd-$1" "$NS_D" "$(bin mtcpd)" -f -c "$TMP/$1.conf"
-	wait_until 100 up "$1" || fail "mtcpd $1 does not start"
-}
-
-conf d a 2 10.97.0.1
-conf p b 2 10.97.0.11 10.97.0.12 10.97.0.13 10.97.0.14
-start d
-start p
-in_bg server "$NS_D" env MTCPD_SOCKET="$TMP/d.sock" "$server" -p 7000 -n 200000
-ready() { grep -q ready "$TMP/server.log"; }
-wait_until 50 ready || fail "the server does not start"
+wire_conf d a 2 10.97.0.1
+wire_conf p b 2 10.97.0.11 10.97.0.12 10.97.0.13 10.97.0.14
+wire_start d
+wire_start p
+wire_server
 
 # A context on cpu 0 has engine 0 as its home, one on cpu 1 engine 1.
 pids=
@@ -57,7 +31,8 @@ done
 exec 3>"$TMP/go0" 4>"$TMP/go1"
 open_all()
 {
-	grep -q measuring "$TMP/load0.log" && grep -q measuring "$TMP/load1.log"
+	grep -q measuring "$TMP/load0.log" 2>/dev/null &&
+		grep -q measuring "$TMP/load1.log" 2>/dev/null
 }
 wait_until 1500 open_all || fail "not all connections opened"
 "$(bin mtcpctl)" -s "$TMP/p.admin" --json stats >"$TMP/stats.json"

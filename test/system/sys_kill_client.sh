@@ -6,7 +6,7 @@ set -u
 need curl ab
 sys_begin "${1:-xdp}"
 www
-mtcpd_start d
+mtcpd_start d "${2:-1}"
 conf=$(app_conf 1000)
 app other "$(bin echo2)" "$conf" 7001 7002
 wait_until 50 grep -q ready "$TMP/other.log" || fail "echo2 does not start"

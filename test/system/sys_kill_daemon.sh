@@ -16,7 +16,7 @@ grep -q "$socket" "$TMP/none.log" || fail "the error does not name the socket"
 grep -q mtcpd "$TMP/none.log" || fail "the error does not say how to start mtcpd"
 pass "no daemon: a clear error"
 
-mtcpd_start d
+mtcpd_start d "${1:-1}"
 xdp_left "$NS_D" mtd || fail "no XDP program on mtd, though mtcpd runs"
 serve "$TMP/www" 1000
 in_peer python3 "$SYS_DIR/hold.py" $IP_D 80 50 --hold 2 \

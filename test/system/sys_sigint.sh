@@ -7,7 +7,7 @@ need curl
 sys_begin "${1:-xdp}"
 www
 truncate -s 2G "$TMP/www/big"
-mtcpd_start d
+mtcpd_start d "${2:-1}"
 
 # ended PID - by itself within 3 s
 ended() { wait_until 30 gone "$1"; }

@@ -1,11 +1,13 @@
 #!/bin/sh
-# wrk with 512 connections: no error of any kind.
+# wrk with 512 connections, as many threads in epserver as engines: no error of
+# any kind.
 set -u
 . "$(dirname "$0")/lib.sh"
 need wrk curl
 sys_begin "${1:-xdp}"
 www
 mtcpd_start d "${2:-1}"
+APP_CORES=${2:-1}
 serve "$TMP/www"
 in_peer timeout 60 wrk -t2 -c512 "-d$(count 4 10)s" "http://$IP_D/" \
 	>"$TMP/wrk.log" 2>&1 || fail "wrk ended with an error"

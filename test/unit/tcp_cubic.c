@@ -250,6 +250,23 @@ static void test_limit(void **state)
 	}
 }
 
+/* What is less than a byte is not lost: ACKs may be for very little. */
+static void test_remainders(void **state)
+{
+	struct flow f;
+	uint32_t before;
+
+	(void)state;
+	flow_open(&f, 1000 * MSS, 100000);
+	flow_loss(&f);
+	cc_cubic.acked(&f.s, &f.w, MSS);
+	f.w.now_ms += 90000;
+	before = f.w.cwnd;
+	for (int i = 0; i < 4000; i++)
+		cc_cubic.acked(&f.s, &f.w, 1);
+	assert_in_range(f.w.cwnd - before, 1990, 2010);
+}
+
 /* 4.8 and 5.8: a timeout or an idle time ends the epoch; the next begins with
  * the window that is there then. */
 static void test_restart(void **state)
@@ -314,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_follows_curve),
 		cmocka_unit_test(test_reno_friendly),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_remainders),
 		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_random),
 	};

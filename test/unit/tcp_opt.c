@@ -71,6 +71,13 @@ static void test_sack(void **state)
 		assert_int_equal(o.sack[0].right, 0x06070809);
 	}
 	assert_int_equal(o.sack[3].right, 0x1e1f2021);
+	b[1] = 10;
+	b[10] = 5;		/* twice: the last one counts */
+	b[11] = 18;
+	o = parse(b, 28);
+	assert_false(o.malformed);
+	assert_int_equal(o.sack_count, 2);
+	assert_int_equal(o.sack[0].left, 0x0c0d0e0f);
 }
 
 /* A wrong length skips the option; one that ends the list ends parsing. */
@@ -86,6 +93,7 @@ static void test_malformed(void **state)
 		{ 4, { 4, 3, 0, 1 }, 0 },
 		{ 4, { 5, 2, 1, 1 }, 0 },		/* SACK of nothing */
 		{ 8, { 5, 8, 1, 1, 1, 1, 1, 1 }, 0 },
+		{ 12, { 5, 12, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, 0 },
 		{ 12, { 8, 8, 1, 1, 1, 1, 1, 1, 3, 3, 7, 1 }, OPT_WSCALE },
 		{ 8, { 3, 3, 2, 2, 3, 5, 4, 2 }, OPT_WSCALE | OPT_SACK_OK },
 		{ 8, { 3, 3, 2, 8, 10, 1, 1, 1 }, OPT_WSCALE },
