@@ -198,6 +198,7 @@ int main(int argc, char **argv)
 	mtcp_register_signal(SIGINT, interrupted);
 	if (open_echo(&e, argv + 2) < 0) {
 		perror("echo2");
+		free(e.conns);
 		return EXIT_FAILURE;
 	}
 	puts("echo2: ready");
@@ -212,5 +213,6 @@ int main(int argc, char **argv)
 	}
 	mtcp_destroy_context(e.mctx);
 	mtcp_destroy();
+	free(e.conns);
 	return EXIT_SUCCESS;
 }
