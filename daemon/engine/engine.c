@@ -67,6 +67,29 @@ static bool idle_long_enough(const struct engine *e)
 	       mono_diff_us(e->last_work, e->now) >= (int64_t)e->cfg.spin_us;
 }
 
+static bool others_send(const struct engine *e)
+{
+	for (uint32_t i = 0; e->all && i < e->cfg.count; i++)
+		if (atomic_load_explicit(&e->all[i]->sending,
+					 memory_order_acquire))
+			return true;
+	return false;
+}
+
+/* Ports may send the frames of other engines through our queue: it is served
+ * until the last of them has nothing more to say.  Their grace bounds it. */
+static void last_turns(struct engine *e)
+{
+	const struct timespec gap = { .tv_nsec = 100000 };
+
+	atomic_store_explicit(&e->sending, false, memory_order_release);
+	while (others_send(e)) {
+		engine_turn(e, mono_now());
+		nanosleep(&gap, NULL);
+	}
+	engine_turn(e, mono_now());
+}
+
 static void *engine_main(void *arg)
 {
 	struct engine *e = arg;
@@ -88,6 +111,7 @@ static void *engine_main(void *arg)
 			__builtin_ia32_pause();
 		}
 	}
+	last_turns(e);
 	return NULL;
 }
 
@@ -296,10 +320,13 @@ int engine_start(struct engine *e)
 	if (err)
 		return err;
 	err = pin(e, &attr);
+	atomic_store_explicit(&e->sending, true, memory_order_release);
 	if (!err)
 		err = -pthread_create(&e->thread, &attr, engine_main, e);
 	pthread_attr_destroy(&attr);
 	e->started = err == 0;
+	if (err)
+		atomic_store_explicit(&e->sending, false, memory_order_release);
 	return err;
 }
 

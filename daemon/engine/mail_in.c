@@ -14,6 +14,7 @@
 
 #define LIST_SLICE	256u	/* entries an answer */
 #define MAILS_A_TURN	64u
+#define RESET_US	500000u	/* to reset what is open after the grace */
 #define NEIGH_BATCH	16
 
 /* ---- out ---- */
@@ -216,14 +217,17 @@ static void tell_neighbours(struct engine *e)
 	}
 }
 
-/* Everything closed, or the grace is over: the last word to control. */
+/* Everything closed, or the grace is over: the last word to control.  After
+ * the grace clients' connections are reset (leave_step): their peers would
+ * hear nothing else of our end. */
 static void stop_turn(struct engine *e)
 {
 	struct mail m = { .type = MAIL_STOPPED };
-	bool open = e->leaving_count || e->ending_count ||
-		    counter_get(&tcp_stats(e->tcp)->conns);
+	bool leaving = e->leaving_count || e->ending_count;
+	bool open = leaving || counter_get(&tcp_stats(e->tcp)->conns);
 
-	if (e->stopped || (open && mono_before(e->now, e->stop_end)))
+	if (e->stopped || (open && mono_before(e->now, e->stop_end)) ||
+	    (leaving && mono_before(e->now, mono_add(e->stop_end, RESET_US))))
 		return;
 	engine_tell(e, &m);
 	e->stopped = true;

@@ -298,11 +298,13 @@ static void send_bytes(struct run *r, uint32_t conn, uint32_t len)
 	uint32_t block = block_grant(a, len > BLOCK_SMALL_BYTES ? BLOCK_LARGE :
 							 BLOCK_SMALL, CTX);
 	seq_t from = t->snd_end;
+	uint8_t *bytes;
 
 	if (block == BLOCK_NONE)
 		return;
+	bytes = block_bytes(a, block);
 	for (uint32_t i = 0; i < len; i++)
-		block_bytes(a, block)[i] = stream_byte(from + i, true);
+		bytes[i] = stream_byte(from + i, true);
 	for (uint32_t at = 0, n; at < len; at += n) {	/* in one or two */
 		n = at == 0 && len & 1 ? (len + 1) / 2 : len - at;
 		ENSURE(block_fill(a, block, CTX, at, n) == 0, "it was granted");
@@ -333,12 +335,13 @@ static void announce(struct run *r, uint32_t conn, int max)
 		const struct tcb *t = tcb_at(r->env, conn);
 		const struct arena *a = arena_of(r->env, t);
 		seq_t from = t->rcv_told;
+		const uint8_t *bytes;
 
 		if (!tcp_announce_data(r->env, conn, &e))
 			break;
+		bytes = block_bytes(a, e.block) + e.offset;
 		for (uint32_t i = 0; i < e.len; i++)
-			ENSURE(block_bytes(a, e.block)[e.offset + i] ==
-			       stream_byte(from + i, false),
+			ENSURE(bytes[i] == stream_byte(from + i, false),
 			       "what arrives is what was sent");
 	}
 }
@@ -483,11 +486,13 @@ static void check_tx(const struct run *r, const struct tcp_tx *tx)
 	ENSURE(!tx->payload_len || tx->mss + 40u + tx->opt_len <= r->mtu,
 	       "segments fit the path");
 	ENSURE(tx->pieces <= TCP_TX_PIECES, "as many as there is room for");
-	for (uint32_t i = 0; i < tx->pieces; i++)
+	for (uint32_t i = 0; i < tx->pieces; i++) {
+		const uint8_t *bytes = tx->piece[i].bytes;
+
 		for (uint32_t k = 0; k < tx->piece[i].len; k++, sum++)
-			ENSURE(tx->piece[i].bytes[k] ==
-			       stream_byte(tx->seq + sum, true),
+			ENSURE(bytes[k] == stream_byte(tx->seq + sum, true),
 			       "what leaves is what was queued");
+	}
 	ENSURE(sum == tx->payload_len, "all pieces, no more");
 }
 
@@ -591,7 +596,7 @@ static void step_rounds(struct run *r)
 		return;
 	tuple = tcb_at(r->env, k->conn)->tuple;
 	for (uint32_t i = 0; i < (b & 31); i++) {
-		for (uint32_t n = 0; n < 4 && b & 32; n++)
+		for (uint32_t n = 0; n < 2 && b & 32; n++)
 			send_bytes(r, k->conn, BLOCK_LARGE_BYTES);
 		flush(r, 100000);
 		r->now.us += 20000;

@@ -65,7 +65,8 @@ bin()
 cleanup()
 {
 	status=$?
-	trap - EXIT INT TERM HUP
+	trap - EXIT
+	trap '' INT TERM HUP	# a second one must not end the cleaning
 	set +e
 	[ -n "$TMP" ] || exit $status
 	for sig in TERM KILL; do
@@ -187,6 +188,8 @@ in_bg()
 	echo $BG_PID >>"$TMP/pids"
 }
 
+# Not in the background, where $! would be a shell around it:
+# ip netns exec "$PEER" then.
 in_peer()   { ip netns exec "$PEER" "$@"; }
 # Programs find their mtcpd by MTCPD_SOCKET: that of side d, or p.
 in_daemon() { ip netns exec "$NS_D" env MTCPD_SOCKET="$TMP/d.sock" "$@"; }

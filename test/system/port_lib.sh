@@ -21,6 +21,7 @@ skip() { echo "$NAME: skipped: $*"; exit 77; }
 
 clean_up()
 {
+	trap '' INT TERM	# a second one must not end the cleaning
 	[ -n "$PID" ] && kill -KILL "$PID" 2>/dev/null
 	ip netns del $NS_M 2>/dev/null
 	ip netns del $NS_K 2>/dev/null

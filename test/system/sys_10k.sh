@@ -7,7 +7,7 @@ sys_begin "${1:-xdp}"
 www
 mtcpd_start d "${2:-1}"
 serve "$TMP/www" 20000
-in_peer python3 "$SYS_DIR/hold.py" $IP_D 80 10000 --rounds 2 --hold 3 \
+ip netns exec "$PEER" python3 "$SYS_DIR/hold.py" $IP_D 80 10000 --rounds 2 --hold 3 \
 	--ready "$TMP/ready" >"$TMP/hold.log" 2>&1 &
 hold=$!
 echo $hold >>"$TMP/pids"

@@ -8,7 +8,7 @@ www
 mtcpd_start d "${2:-1}"
 serve "$TMP/www"
 seconds=$(count 5 20)
-in_peer python3 "$SYS_DIR/hold.py" $IP_D 80 1000 --hold $((seconds + 15)) \
+ip netns exec "$PEER" python3 "$SYS_DIR/hold.py" $IP_D 80 1000 --hold $((seconds + 15)) \
 	--ready "$TMP/ready" >"$TMP/hold.log" 2>&1 &
 echo $! >>"$TMP/pids"
 wait_until 200 test -e "$TMP/ready" || fail "no 1,000 connections"

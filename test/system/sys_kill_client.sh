@@ -10,7 +10,7 @@ mtcpd_start d "${2:-1}"
 conf=$(app_conf 1000)
 app other "$(bin echo2)" "$conf" 7001 7002
 wait_until 50 grep -q ready "$TMP/other.log" || fail "echo2 does not start"
-in_peer python3 "$SYS_DIR/echo.py" $IP_D 7001 3600 --until "$TMP/stop" \
+ip netns exec "$PEER" python3 "$SYS_DIR/echo.py" $IP_D 7001 3600 --until "$TMP/stop" \
 	>"$TMP/echo.log" 2>&1 &
 echo_pid=$!
 echo $echo_pid >>"$TMP/pids"
@@ -24,7 +24,7 @@ conns_back() { [ "$(conns d)" -le 12 ]; }
 cycle()
 {
 	serve "$TMP/www" 2000
-	in_peer timeout 10 ab -q -r -k -n 1000000 -c 50 "http://$IP_D/" \
+	ip netns exec "$PEER" timeout 10 ab -q -r -k -n 1000000 -c 50 "http://$IP_D/" \
 		>"$TMP/ab.log" 2>&1 &
 	ab_pid=$!
 	sleep 0.3
@@ -40,7 +40,7 @@ cycle()
 
 # A peer that waits for the killed one's answer is told at once.
 serve "$TMP/www" 2000
-in_peer python3 - $IP_D >"$TMP/peer.log" 2>&1 <<'EOF' &
+ip netns exec "$PEER" python3 - $IP_D >"$TMP/peer.log" 2>&1 <<'EOF' &
 import socket, sys
 s = socket.create_connection((sys.argv[1], 80), 5)
 print("connected", flush=True)

@@ -19,7 +19,7 @@ pass "no daemon: a clear error"
 mtcpd_start d "${1:-1}"
 xdp_left "$NS_D" mtd || fail "no XDP program on mtd, though mtcpd runs"
 serve "$TMP/www" 1000
-in_peer python3 "$SYS_DIR/hold.py" $IP_D 80 50 --hold 2 \
+ip netns exec "$PEER" python3 "$SYS_DIR/hold.py" $IP_D 80 50 --hold 2 \
 	--ready "$TMP/ready" >"$TMP/hold.log" 2>&1 &
 echo $! >>"$TMP/pids"
 wait_until 100 test -e "$TMP/ready" || fail "no connections"

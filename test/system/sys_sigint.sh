@@ -3,7 +3,7 @@
 # so does mtcpd by SIGINT and SIGTERM.
 set -u
 . "$(dirname "$0")/lib.sh"
-need curl
+need curl ss
 sys_begin "${1:-xdp}"
 www
 truncate -s 2G "$TMP/www/big"
@@ -12,13 +12,16 @@ mtcpd_start d "${2:-1}"
 # ended PID - by itself within 3 s
 ended() { wait_until 30 gone "$1"; }
 
+# What the peers' kernels still take for open (told: CLOSE-WAIT, or gone).
+none_open() { [ -z "$(in_peer ss -Htn state established dst $IP_D)" ]; }
+
 load()
 {
 	rm -f "$TMP/ready"
-	in_peer python3 "$SYS_DIR/hold.py" $IP_D 80 100 --hold 20 \
+	ip netns exec "$PEER" python3 "$SYS_DIR/hold.py" $IP_D 80 100 --hold 20 \
 		--ready "$TMP/ready" >"$TMP/hold.log" 2>&1 &
 	hold=$!
-	in_peer curl -s --limit-rate 1M -o /dev/null "http://$IP_D/big" &
+	ip netns exec "$PEER" curl -s --limit-rate 1M -o /dev/null "http://$IP_D/big" &
 	active=$!
 	echo $hold $active >>"$TMP/pids"
 	wait_until 100 test -e "$TMP/ready" || fail "no connections"
@@ -37,7 +40,7 @@ pass "epserver ends by ^C, its peers are told"
 truncate -s 2G "$TMP/www/big"
 serve "$TMP/www"
 app epwget "$(bin epwget)" $IP_P:9/ 1 -f "$TMP/app.conf"
-in_peer python3 - <<'EOF' >"$TMP/slow.log" 2>&1 &
+ip netns exec "$PEER" python3 - <<'EOF' >"$TMP/slow.log" 2>&1 &
 import socket, time
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -68,6 +71,7 @@ for sig in INT TERM; do
 	wait_until 80 gone "$MTCPD_PID_d" || fail "mtcpd does not end by SIG$sig"
 	wait "$MTCPD_PID_d" || fail "mtcpd: status $? after SIG$sig"
 	ended "$hold" || fail "peers hear nothing of mtcpd's end"
+	wait_until 30 none_open || fail "a peer does not know that mtcpd ended"
 	[ ! -e "$TMP/d.sock" ] || fail "its socket stays"
 	[ ! -e "$TMP/d.pid" ] || fail "its pid file stays"
 	[ "$DRIVER" = tap ] || ! xdp_left "$NS_D" mtd ||

@@ -13,7 +13,7 @@ wait_until 50 ready || fail "echo2 does not start"
 [ "$(clients d)" = 2 ] || fail "mtcpctl counts $(clients d) clients, not 2"
 pids=
 for port in 7001 7002 7003 7004; do
-	in_peer python3 "$SYS_DIR/echo.py" $IP_D $port "$(count 3 20)" \
+	ip netns exec "$PEER" python3 "$SYS_DIR/echo.py" $IP_D $port "$(count 3 20)" \
 		>"$TMP/echo$port.log" 2>&1 &
 	pids="$pids $!"
 done

@@ -414,6 +414,32 @@ static void stop_in_order(void **state)
 	assert_int_equal(world.d[0].stopped, world.d[0].engines);
 }
 
+/* The peer does not read on: when the daemon has gone, it must know. */
+static void stop_resets(void **state)
+{
+	static uint8_t buf[4096];
+	struct cmd want = { .type = CMD_WANT_BLOCKS };
+	struct mail m = { .type = MAIL_STOP };
+	union fake_event ev;
+
+	(void)state;
+	fake_pair(&world, &srv, &cli);
+	want.want_blocks.cls = BLOCK_LARGE;
+	for (uint32_t i = 0; i < 6; i++)
+		fake_cmd(client(1, 0), 0, 0, &want);
+	for (uint32_t i = 0; i < 100; i++)
+		fake_send(client(1, 0), 0, cli, buf, sizeof(buf));
+	fake_run(&world, 100000);
+	m.stop.grace_us = 300000;
+	assert_int_equal(fake_ask(&world.d[1], &m), 0);
+	fake_run(&world, 200000);
+	assert_int_equal(world.d[1].stopped, 0);
+	fake_expect(client(0, 0), 0, EVENT_ERROR, FAKE_SERVER, &ev);
+	assert_int_equal(ev.one.error, ECONNRESET);
+	fake_run(&world, 100000);
+	assert_int_equal(world.d[1].stopped, world.d[1].engines);
+}
+
 /* ---- pressure ---- */
 
 /* A client that reads no events loses none of them. */
@@ -492,7 +518,7 @@ int main(void)
 		T(credit_dies_with_its_context), T(take_within_a_client),
 		T(take_between_clients), T(holder_dies),
 		T(unsent_data_survives), T(grace_ends), T(slot_is_used_again),
-		T(stop_in_order), T(full_event_ring),
+		T(stop_in_order), T(stop_resets), T(full_event_ring),
 		cmocka_unit_test_setup_teardown(two_engines, open_two,
 						close_world),
 	};
