@@ -113,4 +113,25 @@ EOF
 alive "$first" || fail "mtcpd died of a bad client"
 [ "$(clients d)" = 0 ] || fail "bad clients are listed"
 pass "bad clients are let go"
+
+# And what is right: the samples that we ship, as they are.
+{
+	printf '[daemon]\narp_conf = %s\n' "$ROOT/etc/samples/arp.conf"
+	printf 'route_conf = %s\n' "$ROOT/etc/samples/route.conf"
+	printf '[port veth0]\ndriver = xdp\naddress = 10.77.0.9/24\n'
+} >"$TMP/samples.conf"
+out=$("$(bin mtcpd)" --check-config -c "$TMP/samples.conf" 2>&1) ||
+	fail "arp.conf or route.conf of the samples: $out"
+out=$("$(bin mtcpd)" --check-config -c "$ROOT/etc/mtcpd.conf" 2>&1) ||
+	fail "etc/mtcpd.conf: $out"
+app server "$(bin epserver)" -p "$ROOT/etc" -f "$ROOT/etc/samples/epserver.conf"
+server=$BG_PID
+serving() { grep -q 'files, port 80' "$TMP/server.log"; }
+wait_until 50 serving || fail "epserver.conf of the samples: $(cat "$TMP/server.log")"
+in_daemon timeout 20 "$(bin epwget)" "$IP_P/nothing" 1 \
+	-f "$ROOT/etc/samples/epwget.conf" >"$TMP/epwget.log" 2>&1
+grep -qi 'connect: ' "$TMP/epwget.log" ||
+	fail "epwget.conf of the samples: $(cat "$TMP/epwget.log")"
+alive "$server" || fail "epserver ended by itself"
+pass "the samples that we ship are accepted"
 sys_end
