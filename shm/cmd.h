@@ -80,6 +80,16 @@ enum cmd_option {		/* CMD_OPTION, in cmd.option.name */
 	CMD_OPT_USER_TIMEOUT_MS,
 	CMD_OPT_LINGER_S,	/* -1: off */
 	CMD_OPT_QUICKACK,
+	CMD_OPT_MAXSEG,		/* payload bytes; 0: the path's */
+	CMD_OPT_NOTSENT_LOWAT,	/* bytes, unsigned; 0: no limit */
+	CMD_OPT_WINDOW_CLAMP,	/* bytes; 0: none */
+	CMD_OPT_SYNCNT,		/* SYNs sent again, 1 - 127 */
+	CMD_OPT_LINGER2_S,	/* of FIN_WAIT_2; -1: none, 0: the default */
+	CMD_OPT_DEFER_ACCEPT_S,	/* listeners */
+	CMD_OPT_TOS,
+	CMD_OPT_TTL,		/* 1 - 255 */
+	CMD_OPT_MTU_DISCOVER,	/* IP_PMTUDISC_* of <netinet/in.h> */
+	CMD_OPT_FASTOPEN,	/* listeners: how many may wait; 0: none */
 	CMD_OPTS
 };
 

@@ -62,7 +62,9 @@ static int alloc_tables(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 	    pool_alloc(&env->syns, "tcp half-open", sizeof(struct syn_rec),
 		       c->max_syn, alloc, arg) ||
 	    pool_alloc(&env->tws, "tcp time-wait", sizeof(struct tw_rec),
-		       c->max_time_wait, alloc, arg))
+		       c->max_time_wait, alloc, arg) ||
+	    pool_alloc(&env->sets, "tcp settings", sizeof(struct tcb_set),
+		       c->max_conns + c->max_listeners, alloc, arg))
 		return -ENOMEM;
 	env->listeners = alloc(arg, "tcp listeners",
 			       (c->max_listeners + 1) * sizeof(struct listener));
@@ -102,6 +104,7 @@ int tcp_init(struct tcp_env **out, const struct tcp_config *cfg,
 	err = alloc_tables(env, alloc, arg);
 	if (err)
 		return err;
+	set_init(env);
 	*out = env;
 	return 0;
 }
@@ -246,6 +249,8 @@ bool conn_put(struct tcp_env *env, struct tcb *t)
 	recv_discard(env, t);
 	conn_ext_put(env, t);
 	ENSURE(!t->ext, "a connection without data needs none");
+	set_unref(env, t->set);
+	t->set = 0;
 	if (t->state == TCP_TIME_WAIT)
 		tcp_state_set(t, TCP_DO_RESET);
 	t->user.generation = (t->user.generation + 1) & 0xffffff;

@@ -66,6 +66,8 @@ struct listener {
 	uint32_t ready_next;
 	uint32_t accept_head, accept_tail, accept_count;
 	uint32_t syn_count;
+	uint32_t set;		/* struct tcb_set, for what it accepts */
+	uint32_t flags;		/* T_NODELAY and such, likewise */
 };
 
 /* An answer that belongs to no connection. */
@@ -122,7 +124,7 @@ struct tcp_env {
 	struct flow_bucket *flow;
 	uint32_t flow_mask;
 	uint32_t dirty_head, dirty_tail;
-	struct pool tcbs, exts, extents, syns, tws;
+	struct pool tcbs, exts, extents, syns, tws, sets;
 	struct wheel wheel;		/* timers of tcbs; begins with the first */
 	struct listener *listeners;	/* 1 .. max_listeners */
 	uint32_t *port_listeners;	/* by TCP port, first of a chain */
@@ -190,6 +192,13 @@ static inline struct syn_rec *syn_at(const struct tcp_env *env, uint32_t i)
 static inline struct tw_rec *tw_at(const struct tcp_env *env, uint32_t i)
 {
 	return pool_at(&env->tws, i);
+}
+
+/* Never NULL: record 0 holds the defaults. */
+static inline const struct tcb_set *set_of(const struct tcp_env *env,
+					   const struct tcb *t)
+{
+	return pool_at(&env->sets, t->set);
 }
 
 /* NULL: none is attached. */
@@ -264,6 +273,13 @@ const struct flow_tuple *flow_tuple_of(const struct tcp_env *env, uint32_t ref);
 seq_t tcp_isn(const struct tcp_env *env, const struct flow_tuple *tuple);
 /* What we put into TSval; @hash makes it another clock for every flow. */
 uint32_t tcp_ts_now(const struct tcp_env *env, uint32_t hash);
+
+/* ---- tcp_set.c ---- */
+
+void set_init(struct tcp_env *env);	/* record 0 */
+void set_unref(struct tcp_env *env, uint32_t set);
+/* @set for one more user. */
+uint32_t set_share(struct tcp_env *env, uint32_t set);
 
 /* ---- tcp_rtt.c ---- */
 
@@ -342,7 +358,7 @@ void extent_free(struct tcp_env *env, struct tcb *t, uint32_t extent);
 /* ---- tcp_out.c ---- */
 
 /* mss for path MTU @mtu (0: as before). */
-void out_set_mtu(struct tcb *t, uint16_t mtu);
+void out_set_mtu(const struct tcp_env *env, struct tcb *t, uint16_t mtu);
 /* Sending ended for now: the timer that the state asks for. */
 void out_timer(struct tcp_env *env, struct tcb *t);
 

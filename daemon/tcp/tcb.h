@@ -69,7 +69,6 @@ _Static_assert(sizeof(struct extent) == 16, "four a line");
 #define T_MORE		(1u << 3)	/* the last send announced more */
 #define T_KEEPALIVE	(1u << 4)
 #define T_QUICKACK	(1u << 5)
-#define T_LINGER0	(1u << 6)	/* close is abort */
 /* what is due to be sent */
 #define T_SYN_DUE	(1u << 7)
 #define T_ACK_NOW	(1u << 8)
@@ -161,13 +160,12 @@ struct tcb {
 	uint16_t listener;
 	uint8_t error, soft_error;	/* errno */
 	uint8_t keep_probes;		/* sent since heard */
-	uint8_t keep_cnt;		/* 0: the default; also below */
+	uint8_t quick;			/* full segments still acked at once */
 	uint16_t pmtu;			/* told by ICMP; 0: not */
 	/* line 4 */
 	uint64_t path[TCP_PATH_BYTES / 8];
-	uint16_t keep_idle_s, keep_intvl_s;
-	uint16_t snd_cap_kib, rcv_cap_kib;	/* SO_SNDBUF, SO_RCVBUF */
-	uint32_t user_timeout_ms;
+	uint32_t set;			/* struct tcb_set, 0: all defaults */
+	uint32_t spare[2];
 	uint32_t snd_limit;		/* bytes */
 };
 _Static_assert(offsetof(struct tcb, snd_nxt) == 64, "line 1");
@@ -176,6 +174,33 @@ _Static_assert(offsetof(struct tcb, snd_head) == 192, "line 3");
 _Static_assert(offsetof(struct tcb, path) == 256, "line 4");
 _Static_assert(sizeof(struct tcb) == 320, "five lines an idle connection");
 _Static_assert(offsetof(struct tcb, tuple) == 4, "as in the other records");
+
+/*
+ * Settings that few connections change.  A record is shared: what a listener
+ * was told is the record of all that it accepts; who changes a shared one gets
+ * a copy (tcp_set.c).  Record 0 holds the defaults.  A value of 0 is the
+ * default, where not said otherwise.
+ */
+struct tcb_set {
+	uint32_t refs;			/* the pool's while free */
+	uint32_t user_timeout_ms;	/* RFC 5482 */
+	uint32_t rcv_cap, snd_cap;	/* bytes: SO_RCVBUF, SO_SNDBUF */
+	uint32_t window_clamp;		/* bytes */
+	uint32_t notsent_lowat;		/* bytes; UINT32_MAX: no limit */
+	uint32_t linger2_ms;		/* UINT32_MAX: not at all */
+	uint32_t pacing_rate;		/* bytes a second, at most */
+	uint16_t keep_idle_s, keep_intvl_s;
+	uint16_t maxseg;		/* payload bytes, at most */
+	uint16_t fastopen;		/* listener: SYNs with data at once */
+	uint8_t keep_cnt, syn_count;
+	uint8_t tos, ttl;		/* ttl never 0 */
+	uint8_t mtu_discover;		/* IP_PMTUDISC_* */
+	uint8_t defer_accept_s;		/* listener: SYN-ACKs without data */
+	uint8_t linger0;		/* close is abort */
+	uint8_t cc;			/* algorithm + 1 */
+	uint32_t pad[4];
+};
+_Static_assert(sizeof(struct tcb_set) == 64, "one line");
 
 /* Only while out-of-order data, loss recovery or congestion avoidance need
  * it. */

@@ -212,6 +212,11 @@ void tcp_detach(struct tcp_env *env, uint32_t conn);
 int tcp_option(struct tcp_env *env, uint32_t conn, uint32_t name, int32_t value,
 	       mono_t now);
 
+/* The same for a listener: what it accepts later begins with it.  Also
+ * CMD_OPT_DEFER_ACCEPT_S and CMD_OPT_FASTOPEN, which are listeners' alone. */
+int tcp_listener_option(struct tcp_env *env, uint32_t listener, uint32_t name,
+			int32_t value);
+
 /* Answer EVENT_SENT as soon as there is room below the limit. */
 void tcp_want_sent(struct tcp_env *env, uint32_t conn);
 

@@ -3,10 +3,12 @@
  *
  * For tests: takes time in proportion to everything that was ever in use.
  */
+#include <string.h>
+
 #include "base/log.h"
 #include "tcp/env.h"
 
-struct tally { uint32_t conns, extents, exts; };
+struct tally { uint32_t conns, extents, exts, sets; };
 
 /* A gapless list from @from to @to; the last extent must be @tail. */
 static uint32_t check_queue(const struct tcp_env *env, const struct tcb *t,
@@ -130,6 +132,7 @@ static void check_conn(const struct tcp_env *env, const struct tcb *t,
 	bool done = t->state == TCP_CLOSED || t->state == TCP_TIME_WAIT;
 
 	n->conns++;
+	n->sets += t->set != 0;
 	ENSURE(t->state < TCP_STATES && t->state != TCP_LISTEN, "a tcb's state");
 	ENSURE(done == !(t->flags & T_HASHED), "in the table while it lives");
 	if (!done)
@@ -239,9 +242,29 @@ static uint32_t check_dirty(const struct tcp_env *env)
 	return dead;
 }
 
+/* @users connections and the listeners share the records in use. */
+static void check_sets(const struct tcp_env *env, uint32_t users)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 1; i <= env->cfg.max_listeners; i++)
+		users += env->listeners[i].used && env->listeners[i].set;
+	for (uint32_t i = 1; i < env->tcbs.fresh; i++) {
+		const struct tcb *t = tcb_at(env, i);
+
+		if ((t->flags & T_LIVE) && t->set)
+			ENSURE(set_of(env, t)->refs, "settings in use are kept");
+	}
+	for (uint32_t free = env->sets.free_head; free; used++)
+		memcpy(&free, pool_at(&env->sets, free), sizeof(free));
+	used = env->sets.fresh - 1 - used;
+	ENSURE(used == env->sets.used, "settings are counted");
+	ENSURE(used <= users, "no settings without a user");
+}
+
 void tcp_check(const struct tcp_env *env)
 {
-	struct tally n = { 0, 0, 0 };
+	struct tally n = { 0, 0, 0, 0 };
 	uint32_t dead = check_dirty(env);
 
 	for (uint32_t i = 1; i < env->tcbs.fresh; i++)
@@ -251,6 +274,7 @@ void tcp_check(const struct tcp_env *env)
 	ENSURE(n.conns == counter_get(&env->stats.conns), "the gauge is right");
 	ENSURE(n.extents == env->extents.used, "no extent is lost");
 	ENSURE(n.exts == env->exts.used, "no extension is lost");
+	check_sets(env, n.sets);
 	check_flow(env);
 	check_listeners(env);
 	check_records(env);

@@ -43,7 +43,7 @@ static void frag_needed(struct tcp_env *env, struct tcb *t, uint16_t mtu)
 	if (t->pmtu && t->pmtu <= mtu)
 		return;
 	t->pmtu = mtu;
-	out_set_mtu(t, 0);
+	out_set_mtu(env, t, 0);
 	if (t->mss >= before || t->state < TCP_ESTABLISHED)
 		return;
 	send_rewind(t);

@@ -125,7 +125,7 @@ static void established(struct tcp_env *env, struct tcb *t, const struct seg *s)
 {
 	uint32_t iw;
 
-	out_set_mtu(t, 0);
+	out_set_mtu(env, t, 0);
 	iw = env->cfg.initial_cwnd * (t->mss < 1460u ? t->mss : 1460u);
 	if (iw < 2u * t->mss)
 		iw = 2u * t->mss;

@@ -84,6 +84,8 @@ void tcp_unlisten(struct tcp_env *env, uint32_t listener)
 		link = &env->listeners[*link].next;
 	*link = l->next;
 	l->used = false;
+	set_unref(env, l->set);
+	l->set = 0;
 	while (l->accept_head)
 		conn_abort(env, tcb_at(env, l->accept_head), ECONNABORTED);
 	for (int level = 0; level < SYN_LEVELS && l->syn_count; level++) {
@@ -393,6 +395,8 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 	t->rcv_adv = t->rcv_nxt + syn_window(env);
 	t->peer_mss = r->mss;
 	t->listener = r->listener;
+	t->set = set_share(env, env->listeners[r->listener].set);
+	t->flags |= env->listeners[r->listener].flags;
 	if (r->opts & SYN_WSCALE)
 		t->snd_wscale = r->opts & SYN_WSCALE_BITS;
 	else
@@ -401,7 +405,7 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 		t->flags |= T_TS;
 		t->ts_recent = r->ts_recent;
 	}
-	out_set_mtu(t, SYN_MSS + 40);
+	out_set_mtu(env, t, SYN_MSS + 40);
 	t->cwnd = iw * (t->mss < 1460u ? t->mss : 1460u);
 	t->snd_wnd = t->max_snd_wnd = (uint32_t)s->wnd << t->snd_wscale;
 	t->snd_wl1 = s->seq;

@@ -15,13 +15,13 @@
 
 #include "tcp/env.h"
 
-#define TTL		64
 #define CORK_MS		200	/* data is held back no longer than this */
 #define MSS_LEAST	32
 
-void out_set_mtu(struct tcb *t, uint16_t mtu)
+void out_set_mtu(const struct tcp_env *env, struct tcb *t, uint16_t mtu)
 {
 	uint32_t headers = addr_is_v4(&t->tuple.remote) ? 40 : 60, mss;
+	uint32_t most = set_of(env, t)->maxseg;
 
 	if (mtu)
 		t->mtu = mtu;
@@ -29,6 +29,8 @@ void out_set_mtu(struct tcb *t, uint16_t mtu)
 	mss = mss > headers + MSS_LEAST ? mss - headers : MSS_LEAST;
 	if (mss > t->peer_mss)
 		mss = t->peer_mss;
+	if (most && mss > most)
+		mss = most;
 	if (t->flags & T_TS)		/* RFC 6691 */
 		mss = mss > OPT_TS_BYTES + MSS_LEAST ? mss - OPT_TS_BYTES :
 						       MSS_LEAST;
@@ -48,8 +50,8 @@ static void put_header(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 	tx->dport = t->tuple.rport;
 	tx->seq = seq;
 	tx->flags = flags;
-	tx->ttl = TTL;
-	tx->tos = 0;
+	tx->ttl = set_of(env, t)->ttl;
+	tx->tos = set_of(env, t)->tos;
 	tx->mss = t->mss;
 	tx->conn = tcb_index(env, t);
 	tx->payload_len = tx->pieces = 0;
@@ -82,11 +84,14 @@ static bool out_syn(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	bool answer = t->state == TCP_SYN_RECEIVED;
 	uint32_t wnd = recv_limit(env, t);
 	struct tcp_opts o = { .has = OPT_MSS };
+	uint16_t most = set_of(env, t)->maxseg;
 
 	if (!(t->flags & T_SYN_DUE))
 		return false;
 	put_header(env, t, tx, t->iss, answer ? TCP_SYN | TCP_ACK : TCP_SYN);
 	o.mss = (uint16_t)(t->mtu - (addr_is_v4(&t->tuple.remote) ? 40 : 60));
+	if (most && o.mss > most)
+		o.mss = most;
 	if (answer ? (t->snd_wscale | t->rcv_wscale) != 0 :
 		     env->cfg.window_scaling) {
 		o.has |= OPT_WSCALE;
@@ -382,7 +387,7 @@ bool tcp_out(struct tcp_env *env, uint32_t conn,
 	if (!(t->flags & T_LIVE))
 		return false;
 	if (lim->mtu != t->mtu)
-		out_set_mtu(t, lim->mtu);
+		out_set_mtu(env, t, lim->mtu);
 	any = out_next(env, t, lim, tx);
 	if (!any)
 		out_timer(env, t);

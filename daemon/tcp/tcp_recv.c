@@ -144,11 +144,12 @@ bool tcp_announce_data(struct tcp_env *env, uint32_t conn,
 uint32_t recv_limit(const struct tcp_env *env, const struct tcb *t)
 {
 	uint32_t limit = t->rcv_limit;
-	uint32_t cap = (uint32_t)t->rcv_cap_kib << 10;
+	const struct tcb_set *set = set_of(env, t);
 
-	(void)env;
-	if (cap && limit > cap)
-		limit = cap;
+	if (set->rcv_cap && limit > set->rcv_cap)
+		limit = set->rcv_cap;
+	if (set->window_clamp && limit > set->window_clamp)
+		limit = set->window_clamp;
 	if (!t->user.client && limit > UNASSIGNED_LIMIT)
 		limit = UNASSIGNED_LIMIT;
 	return limit;

@@ -79,7 +79,7 @@ void send_acked(struct tcp_env *env, struct tcb *t, seq_t upto)
 void send_limit_update(const struct tcp_env *env, struct tcb *t)
 {
 	uint32_t limit = env->cfg.snd_buf_initial;
-	uint32_t cap = (uint32_t)t->snd_cap_kib << 10;
+	uint32_t cap = set_of(env, t)->snd_cap;
 
 	if (t->cwnd / 2 > limit / 4)
 		limit = t->cwnd > UINT32_MAX / 2 ? UINT32_MAX : 2 * t->cwnd;

@@ -78,14 +78,26 @@ void timer_rtx_start(struct tcp_env *env, struct tcb *t)
 
 static uint32_t keep_idle_ms(const struct tcp_env *env, const struct tcb *t)
 {
-	return 1000 * (t->keep_idle_s ? t->keep_idle_s : env->cfg.keep_idle_s);
+	const struct tcb_set *set = set_of(env, t);
+
+	return 1000 * (set->keep_idle_s ? set->keep_idle_s : env->cfg.keep_idle_s);
+}
+
+/* TCP_LINGER2 over the default; -1 is at once. */
+static uint32_t fin_wait2_ms(const struct tcp_env *env, const struct tcb *t)
+{
+	uint32_t ms = set_of(env, t)->linger2_ms;
+
+	if (ms == UINT32_MAX)
+		return 0;
+	return ms ? ms : env->cfg.fin_wait2_ms;
 }
 
 void timer_idle_start(struct tcp_env *env, struct tcb *t)
 {
 	t->idle_ms = 0;
 	if ((t->flags & T_CLOSED) && t->state == TCP_FIN_WAIT_2)
-		t->idle_ms = deadline_ms(env, env->cfg.fin_wait2_ms);
+		t->idle_ms = deadline_ms(env, fin_wait2_ms(env, t));
 	else if ((t->flags & T_KEEPALIVE) && t->state >= TCP_ESTABLISHED)
 		t->idle_ms = deadline_ms(env, keep_idle_ms(env, t));
 	timer_sync(env, t);
@@ -95,7 +107,9 @@ void timer_idle_start(struct tcp_env *env, struct tcb *t)
 
 static bool syn_timeout(struct tcp_env *env, struct tcb *t)
 {
-	if (t->retries >= env->cfg.syn_retries) {
+	uint32_t most = set_of(env, t)->syn_count;
+
+	if (t->retries >= (most ? most : env->cfg.syn_retries)) {
 		counter_add(&env->stats.connect_failures, 1);
 		conn_end(env, t, t->soft_error ? t->soft_error : ETIMEDOUT);
 		return false;
@@ -110,9 +124,10 @@ static bool syn_timeout(struct tcp_env *env, struct tcb *t)
 static bool give_up(const struct tcp_env *env, const struct tcb *t)
 {
 	uint32_t still = now_ms(env) - t->moved_ms;
+	uint32_t user_ms = set_of(env, t)->user_timeout_ms;
 
 	return t->retries >= env->cfg.retries ||
-	       (t->user_timeout_ms && still >= t->user_timeout_ms) ||
+	       (user_ms && still >= user_ms) ||
 	       ((t->flags & T_CLOSED) && still >= env->cfg.fin_wait2_ms);
 }
 
@@ -146,9 +161,10 @@ static bool idle_due(struct tcp_env *env, struct tcb *t)
 {
 	uint32_t idle = keep_idle_ms(env, t);
 	uint32_t still = now_ms(env) - t->heard_ms;
-	uint32_t cnt = t->keep_cnt ? t->keep_cnt : env->cfg.keep_cnt;
-	uint32_t intvl = t->keep_intvl_s ? t->keep_intvl_s :
-					   env->cfg.keep_intvl_s;
+	const struct tcb_set *set = set_of(env, t);
+	uint32_t cnt = set->keep_cnt ? set->keep_cnt : env->cfg.keep_cnt;
+	uint32_t intvl = set->keep_intvl_s ? set->keep_intvl_s :
+					     env->cfg.keep_intvl_s;
 
 	t->idle_ms = 0;
 	if ((t->flags & T_CLOSED) && t->state == TCP_FIN_WAIT_2) {

@@ -1,8 +1,8 @@
 /*
  * tcp_user.c - what the application asks for, and what it is told
  *
- * RFC 9293 3.10.1 to 3.10.6: OPEN, CLOSE, ABORT and options; SEND is in
- * tcp_send.c, RECEIVE in tcp_recv.c.
+ * RFC 9293 3.10.1 to 3.10.6: OPEN, CLOSE and ABORT; SEND is in tcp_send.c,
+ * RECEIVE in tcp_recv.c, options in tcp_set.c.
  *
  * A slot is free again when TCP is done (CLOSED or TIME_WAIT) and the engine
  * has detached; whichever comes last frees it (conn_put).
@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "shm/cmd.h"
 #include "tcp/env.h"
 
 /* ---- OPEN ---- */
@@ -59,7 +58,7 @@ static void open_with(struct tcp_env *env, struct tcb *t,
 	t->user.context = (uint16_t)c->context;
 	t->user.cookie = c->cookie;
 	t->peer_mss = UINT16_MAX;
-	out_set_mtu(t, c->mtu ? c->mtu : 1500);
+	out_set_mtu(env, t, c->mtu ? c->mtu : 1500);
 	t->peer_mss = TCP_MSS_DEFAULT;	/* unless its SYN says otherwise */
 	tcp_state_set(t, TCP_DO_CONNECT);
 	conn_dirty(env, t);
@@ -272,7 +271,7 @@ void tcp_close(struct tcp_env *env, uint32_t conn, bool abort, mono_t now)
 		conn_put(env, t);
 		return;
 	}
-	if (abort || (t->flags & T_LINGER0) || t->state == TCP_SYN_SENT ||
+	if (abort || set_of(env, t)->linger0 || t->state == TCP_SYN_SENT ||
 	    (unread && !(t->flags & T_RD_SHUT))) {
 		conn_abort(env, t, 0);
 		return;
@@ -290,88 +289,6 @@ void tcp_detach(struct tcp_env *env, uint32_t conn)
 		tcp_close(env, conn, false, env->now);
 	t->flags |= T_DETACHED;
 	conn_put(env, t);
-}
-
-/* ---- options ---- */
-
-static int set_flag(struct tcb *t, uint32_t flag, int32_t value)
-{
-	t->flags = value ? t->flags | flag : t->flags & ~flag;
-	return 0;
-}
-
-static int set_u16(uint16_t *out, int32_t value)
-{
-	if (value < 1)
-		return -EINVAL;
-	*out = (uint16_t)(value < 32767 ? value : 32767);
-	return 0;
-}
-
-static int set_kib(uint16_t *out, int32_t bytes)
-{
-	if (bytes < 1)
-		return -EINVAL;
-	bytes = bytes / 1024 < UINT16_MAX ? bytes / 1024 : UINT16_MAX;
-	*out = (uint16_t)(bytes < 4 ? 4 : bytes);
-	return 0;
-}
-
-int tcp_option(struct tcp_env *env, uint32_t conn, uint32_t name, int32_t value,
-	       mono_t now)
-{
-	struct tcb *t = tcb_at(env, conn);
-	int err = 0;
-
-	env->now = now;
-	switch (name) {
-	case CMD_OPT_NODELAY:
-		err = set_flag(t, T_NODELAY, value);
-		break;
-	case CMD_OPT_CORK:
-		err = set_flag(t, T_CORK, value);
-		break;
-	case CMD_OPT_KEEPALIVE:
-		err = set_flag(t, T_KEEPALIVE, value);
-		break;
-	case CMD_OPT_KEEPIDLE_S:
-		err = set_u16(&t->keep_idle_s, value);
-		break;
-	case CMD_OPT_KEEPINTVL_S:
-		err = set_u16(&t->keep_intvl_s, value);
-		break;
-	case CMD_OPT_KEEPCNT:
-		if (value < 1 || value > 127)
-			return -EINVAL;
-		t->keep_cnt = (uint8_t)value;
-		break;
-	case CMD_OPT_SNDBUF:
-		err = set_kib(&t->snd_cap_kib, value);
-		send_limit_update(env, t);
-		break;
-	case CMD_OPT_RCVBUF:
-		err = set_kib(&t->rcv_cap_kib, value);
-		break;
-	case CMD_OPT_USER_TIMEOUT_MS:
-		if (value < 0)
-			return -EINVAL;
-		t->user_timeout_ms = (uint32_t)value;
-		break;
-	case CMD_OPT_LINGER_S:
-		return set_flag(t, T_LINGER0, value == 0);
-	case CMD_OPT_QUICKACK:
-		err = set_flag(t, T_QUICKACK, value);
-		if (value && (t->flags & T_DELACK))
-			t->flags |= T_ACK_NOW;
-		break;
-	default:
-		return -ENOPROTOOPT;
-	}
-	if (t->state != TCP_CLOSED && t->state != TCP_TIME_WAIT) {
-		timer_idle_start(env, t);
-		conn_dirty(env, t);	/* no longer held back, perhaps */
-	}
-	return err;
 }
 
 /* ---- what there is to announce ---- */

@@ -43,6 +43,14 @@ static const struct named errors[] = {
 };
 
 static const struct named options[] = {
+	{ "maxseg", CMD_OPT_MAXSEG }, { "syncnt", CMD_OPT_SYNCNT },
+	{ "notsent_lowat", CMD_OPT_NOTSENT_LOWAT },
+	{ "window_clamp", CMD_OPT_WINDOW_CLAMP },
+	{ "linger2", CMD_OPT_LINGER2_S },
+	{ "defer_accept", CMD_OPT_DEFER_ACCEPT_S },
+	{ "tos", CMD_OPT_TOS }, { "ttl", CMD_OPT_TTL },
+	{ "mtu_discover", CMD_OPT_MTU_DISCOVER },
+	{ "fastopen", CMD_OPT_FASTOPEN },
 	{ "nodelay", CMD_OPT_NODELAY }, { "cork", CMD_OPT_CORK },
 	{ "keepalive", CMD_OPT_KEEPALIVE }, { "keepidle", CMD_OPT_KEEPIDLE_S },
 	{ "keepintvl", CMD_OPT_KEEPINTVL_S }, { "keepcnt", CMD_OPT_KEEPCNT },
