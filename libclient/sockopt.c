@@ -40,6 +40,8 @@ static const struct integer integers[] = {
 	  false },
 	{ SOL_SOCKET, SO_RCVBUF, CMD_OPT_RCVBUF, 1, INT32_MAX, INT_DEFAULT_BUF,
 	  false },
+	{ SOL_SOCKET, SO_MAX_PACING_RATE, CMD_OPT_MAX_PACING, INT32_MIN,
+	  INT32_MAX, -1, false },
 };
 
 static const struct integer *find_integer(int level, int name)
@@ -175,6 +177,28 @@ static int set_timeout(const struct target *t, int name, const void *val,
 	return 0;
 }
 
+/* By the daemon's numbers; CMD_CC_DEFAULT is whatever its file says. */
+static const char *const cc_names[CMD_CCS] = {
+	[CMD_CC_RENO] = "reno", [CMD_CC_CUBIC] = "cubic",
+	[CMD_CC_DCTCP] = "dctcp", [CMD_CC_BBR] = "bbr",
+};
+#define CC_NAME_BYTES	16	/* as the kernel's TCP_CA_NAME_MAX */
+
+/* A name, with or without its final 0. */
+static int set_congestion(struct mtcp_context *x, const struct target *t,
+			  const void *val, socklen_t len)
+{
+	char name[CC_NAME_BYTES] = "";
+
+	if (len < 1)
+		return -EINVAL;
+	memcpy(name, val, len < CC_NAME_BYTES ? len : CC_NAME_BYTES - 1);
+	for (int i = 0; i < CMD_CCS; i++)
+		if (cc_names[i] && !strcmp(name, cc_names[i]))
+			return set_value(x, t, CMD_OPT_CONGESTION, i);
+	return -ENOENT;
+}
+
 static int set_reuse(const struct target *t, int name, int value)
 {
 	struct sock_opts *o = need(t);
@@ -192,6 +216,7 @@ static int set_option(struct mtcp_context *x, const struct target *t, int level,
 		      int name, const void *val, socklen_t len)
 {
 	const struct integer *i = find_integer(level, name);
+	uint64_t wide;
 	int value;
 
 	if (!val)
@@ -200,9 +225,15 @@ static int set_option(struct mtcp_context *x, const struct target *t, int level,
 		return set_linger(x, t, val, len);
 	if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
 		return set_timeout(t, name, val, len);
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		return set_congestion(x, t, val, len);
 	if (len < sizeof(value))
 		return -EINVAL;
 	memcpy(&value, val, sizeof(value));
+	if (i && i->option == CMD_OPT_MAX_PACING && len >= sizeof(wide)) {
+		memcpy(&wide, val, sizeof(wide));
+		value = wide < UINT32_MAX ? (int)(uint32_t)wide : -1;
+	}
 	if (i)
 		return set_integer(x, t, i, value);
 	if (level == SOL_SOCKET && (name == SO_REUSEADDR || name == SO_REUSEPORT))
@@ -275,6 +306,15 @@ static int get_timeout(const struct sock_opts *o, int name, void *val,
 	return give(val, len, &tv, sizeof(tv));
 }
 
+static int get_congestion(const struct sock_opts *o, void *val, socklen_t *len)
+{
+	char name[CC_NAME_BYTES] = "cubic";
+
+	if (o && o->set & 1u << CMD_OPT_CONGESTION)
+		strcpy(name, cc_names[o->value[CMD_OPT_CONGESTION]]);
+	return give(val, len, name, sizeof(name));
+}
+
 /* SOL_SOCKET's that are an int and not the engine's; -ENOSYS: no such. */
 static int get_socket_int(const struct target *t, int name)
 {
@@ -311,12 +351,14 @@ static int get_option(const struct target *t, int level, int name, void *val,
 		return get_linger(o, val, len);
 	if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
 		return get_timeout(o, name, val, len);
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		return get_congestion(o, val, len);
 	if (i)
 		value = o && o->set & 1u << i->option ? o->value[i->option] :
 							i->standard;
 	else
 		value = level == SOL_SOCKET ? get_socket_int(t, name) : -ENOSYS;
-	if (value < 0)
+	if (!i && value < 0)
 		return value;
 	return give(val, len, &value, sizeof(value));
 }

@@ -90,7 +90,15 @@ enum cmd_option {		/* CMD_OPTION, in cmd.option.name */
 	CMD_OPT_TTL,		/* 1 - 255 */
 	CMD_OPT_MTU_DISCOVER,	/* IP_PMTUDISC_* of <netinet/in.h> */
 	CMD_OPT_FASTOPEN,	/* listeners: how many may wait; 0: none */
+	CMD_OPT_CONGESTION,	/* enum cmd_cc */
+	CMD_OPT_MAX_PACING,	/* bytes a second, unsigned; 0, ~0: no limit */
 	CMD_OPTS
+};
+
+enum cmd_cc {			/* congestion control; names in cc.h */
+	CMD_CC_DEFAULT,		/* the daemon's (mtcpd.conf) */
+	CMD_CC_RENO, CMD_CC_CUBIC, CMD_CC_DCTCP, CMD_CC_BBR,
+	CMD_CCS
 };
 
 #define CMD_CREDIT_COOKIES	4

@@ -133,7 +133,7 @@ static int set_local_ports(const struct config_key *k, void *base,
 
 static int set_cc(const struct config_key *k, void *base, const char *value)
 {
-	if (strcmp(value, "cubic") && strcmp(value, "reno"))
+	if (tcp_cc_find(value) < 0)
 		return -EINVAL;
 	return set_text(k, base, value);
 }

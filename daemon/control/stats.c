@@ -30,7 +30,7 @@ static const struct field tcp_fields[] = {
 	T(connect_failures), T(resets), T(out_of_order),
 	T(zero_window_probes), T(challenge_acks), T(time_wait_reused),
 	T(time_wait_evicted), T(syn_evicted), T(conns), T(listeners),
-	T(time_wait), T(syn_received),
+	T(time_wait), T(syn_received), T(hystart_exits), T(idle_restarts),
 };
 #undef T
 

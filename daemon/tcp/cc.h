@@ -1,32 +1,61 @@
 /*
  * cc.h - congestion control: what an algorithm must say
  *
- *	tcp_ack --acked--> ops->acked        grows cwnd
- *	loss -------------> ops->ssthresh    what is left of it
- *	timeout ----------> ops->timeout     forget the epoch
+ *	an ACK ----------> ops->acked	  grows cwnd, in slow start and after
+ *	loss, ECN -------> ops->ssthresh  what is left of it
+ *	all else --------> ops->event	  timeout, idle time, undo ...
+ *	a rate sample ---> ops->sample	  for those that model the path: they set
+ *					  cwnd and the pacing rate themselves
  *
- * Recovery itself (RFC 6582) is tcp_ack.c's and the same for all.  cwnd and
- * ssthresh live in the tcb, an algorithm's own state in its extension, which
- * may come and go: init() starts from cwnd and ssthresh alone.
+ * Loss detection and recovery (tcp_ack.c) are the same for all, and so is what
+ * stands between them and these functions, tcp_cong.c.  cwnd and ssthresh live
+ * in the tcb, an algorithm's own state in its extension, which may come and
+ * go: init() starts from cwnd and ssthresh alone, and an algorithm that would
+ * rather keep what it learned for a while says so (ops->keeps).
  *
- * Units     Bytes, _us, _ms.
+ * A connection names its algorithm by number (enum cmd_cc, shm/cmd.h).
+ *
+ * Units     Bytes, _us, _ms, bytes a second.
  * Threads   Pure functions over one connection.
  */
 #ifndef TCP_CC_H
 #define TCP_CC_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "shm/cmd.h"
+#include "tcp/seq.h"
+
+#define CC_CWND_MAX	(1u << 30)
+#define CC_SSTHRESH_NONE UINT32_MAX	/* no loss yet: initial slow start */
+#define CC_RATE_MAX	UINT64_C(125000000000)	/* 1 Tb/s */
 
 struct cc_window {		/* the part of a connection that it may see */
 	uint32_t cwnd, ssthresh;
 	uint32_t mss;
 	uint32_t flight;	/* bytes in flight before this ACK */
 	uint32_t srtt_us;
+	uint32_t rtt_us;	/* of this ACK; 0: it measured none */
 	uint32_t now_ms;
+	seq_t snd_una, snd_nxt;	/* after this ACK */
+	bool paced;		/* segments leave at a rate, not in bursts */
+	bool css;		/* out: HyStart++ left slow start just now */
 };
 
 struct cc_reno {
 	uint32_t acked;		/* bytes since cwnd last grew */
+};
+
+/* RFC 9406 4.2 */
+struct cc_hystart {
+	seq_t window_end;	/* the round ends when this is acknowledged */
+	uint32_t last_us, now_us;	/* least RTT of the last round, of this */
+	uint32_t baseline_us;	/* the RTT that CSS began with */
+	uint32_t frac;		/* of a quarter of the growth, in CSS */
+	uint16_t samples;	/* RTTs measured in this round */
+	uint8_t css_rounds;	/* rounds in CSS; 0: slow start */
+	uint8_t begun;		/* window_end is valid */
 };
 
 struct cc_cubic {		/* RFC 9438 4.1 */
@@ -37,36 +66,63 @@ struct cc_cubic {		/* RFC 9438 4.1 */
 	uint32_t cwnd_prior;	/* cwnd at the last reduction */
 	uint32_t frac, est_frac; /* remainders of cwnd and w_est */
 	uint32_t in_epoch;	/* epoch_ms is valid */
+	uint32_t grown_ms;	/* last ACK that could grow cwnd */
+	struct {		/* as before the last reduction (4.9) */
+		uint32_t w_max, k_ms, epoch_ms, w_est, in_epoch;
+	} undo;
+	struct cc_hystart hystart;
 };
 
 union cc_state {
 	struct cc_reno reno;
 	struct cc_cubic cubic;
-	uint32_t words[10];
+	uint32_t words[24];
 };
-_Static_assert(sizeof(union cc_state) == 40, "part of the extension");
+_Static_assert(sizeof(union cc_state) == 96, "part of the extension");
+
+enum cc_event {
+	CC_TIMEOUT,		/* a retransmission timeout; after ssthresh() */
+	CC_IDLE,		/* about to send again after an idle RTO */
+	CC_UNDO			/* the last reduction was for nothing */
+};
 
 struct cc_ops {
 	const char *name;
 	void (*init)(union cc_state *s, const struct cc_window *w);
-	/* @acked bytes left the network, in congestion avoidance. */
+	/* @acked bytes left the network while cwnd was the limit, outside of
+	 * recovery. */
 	void (*acked)(union cc_state *s, struct cc_window *w, uint32_t acked);
-	/* A loss: the new ssthresh. */
+	/* A loss or a mark: the new ssthresh.  Once a window. */
 	uint32_t (*ssthresh)(union cc_state *s, const struct cc_window *w);
-	/* After a retransmission timeout or an idle time. */
-	void (*restart)(union cc_state *s);
+	void (*event)(union cc_state *s, const struct cc_window *w,
+		      enum cc_event e);
+	/* What it learned is worth a while of memory; NULL: it is not. */
+	bool (*keeps)(const union cc_state *s);
 };
 
 extern const struct cc_ops cc_reno;	/* cc_reno.c: RFC 5681 */
 extern const struct cc_ops cc_cubic;	/* cc_cubic.c: RFC 9438 */
 
-/* Slow start with appropriate byte counting, L = 2 (RFC 3465). */
-static inline void cc_slow_start(struct cc_window *w, uint32_t acked)
-{
-	w->cwnd += acked < 2 * w->mss ? acked : 2 * w->mss;
-}
+/* ---- cc.c ---- */
 
-/* For tests: the cube root, rounded down. */
+/* NULL: no such number. */
+const struct cc_ops *cc_at(uint32_t number);
+/* Its number; an empty name is the standard one's.  -1: no such name. */
+int cc_find(const char *name);
+
+/* Slow start with appropriate byte counting, RFC 3465: an ACK counts for two
+ * segments at most, in the first slow start for eight, and for all that it
+ * acknowledges when segments are paced (RFC 9406 4.2). */
+void cc_slow_start(struct cc_window *w, uint32_t acked);
+
+/* ---- cc_hystart.c: RFC 9406, for the first slow start ---- */
+
+/* Slow start or conservative slow start by @acked; leaves it by ssthresh. */
+void hystart_acked(struct cc_hystart *h, struct cc_window *w, uint32_t acked);
+
+/* ---- for tests ---- */
+
+/* The cube root, rounded down. */
 uint32_t cc_cube_root(uint64_t x);
 
 /* W_cubic(t) in bytes, @t_ms after the epoch's start (RFC 9438, figure 1). */

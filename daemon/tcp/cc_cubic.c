@@ -12,7 +12,6 @@
 #include <string.h>
 
 #define D_MAX_MS	100000	/* |t - K|: its cube times 4 mss fits 64 bits */
-#define CWND_MAX	(1u << 30)
 
 uint32_t cc_cube_root(uint64_t x)
 {
@@ -38,7 +37,7 @@ uint32_t cc_cubic_window(const struct cc_cubic *c, uint32_t mss, uint32_t t_ms)
 	w = d * d * d / 1000 * 4 * (int64_t)mss / 10000000 + c->w_max;
 	if (w < 0)
 		return 0;
-	return w > CWND_MAX ? CWND_MAX : (uint32_t)w;
+	return w > CC_CWND_MAX ? CC_CWND_MAX : (uint32_t)w;
 }
 
 static void init(union cc_state *s, const struct cc_window *w)
@@ -51,7 +50,7 @@ static void init(union cc_state *s, const struct cc_window *w)
 static void begin_epoch(struct cc_cubic *c, const struct cc_window *w)
 {
 	c->in_epoch = 1;
-	c->epoch_ms = w->now_ms;
+	c->epoch_ms = c->grown_ms = w->now_ms;
 	c->frac = c->est_frac = 0;
 	c->w_est = w->cwnd;
 	if (c->cwnd_prior == 0)
@@ -74,17 +73,30 @@ static void grow_estimate(struct cc_cubic *c, const struct cc_window *w,
 
 	c->w_est += (uint32_t)(grown / w->cwnd);
 	c->est_frac = (uint32_t)(grown % w->cwnd);
-	if (c->w_est > CWND_MAX)
-		c->w_est = CWND_MAX;
+	if (c->w_est > CC_CWND_MAX)
+		c->w_est = CC_CWND_MAX;
 }
 
-static void acked(union cc_state *s, struct cc_window *w, uint32_t bytes)
+/* cwnd was not the limit for a while: the time until now did not count
+ * (RFC 9438 5.8). */
+static void skip_idle(struct cc_cubic *c, const struct cc_window *w)
 {
-	struct cc_cubic *c = &s->cubic;
+	uint32_t rtt_ms = w->srtt_us / 1000 + 1;
+	uint32_t gap = w->now_ms - c->grown_ms;
+
+	if (gap > 2 * rtt_ms)
+		c->epoch_ms += gap - rtt_ms;
+	c->grown_ms = w->now_ms;
+}
+
+static void avoid(struct cc_cubic *c, struct cc_window *w, uint32_t bytes)
+{
 	uint32_t t, target, limit;
 	uint64_t grown;
 
-	if (!c->in_epoch)
+	if (c->in_epoch)
+		skip_idle(c, w);
+	else
 		begin_epoch(c, w);
 	t = w->now_ms - c->epoch_ms;
 	grow_estimate(c, w, bytes);
@@ -102,8 +114,18 @@ static void acked(union cc_state *s, struct cc_window *w, uint32_t bytes)
 	grown = (uint64_t)(target - w->cwnd) * bytes + c->frac; /* 4.4, 4.5 */
 	c->frac = (uint32_t)(grown % w->cwnd);
 	w->cwnd += (uint32_t)(grown / w->cwnd);
-	if (w->cwnd > CWND_MAX)
-		w->cwnd = CWND_MAX;
+	if (w->cwnd > CC_CWND_MAX)
+		w->cwnd = CC_CWND_MAX;
+}
+
+static void acked(union cc_state *s, struct cc_window *w, uint32_t bytes)
+{
+	if (w->cwnd >= w->ssthresh)
+		avoid(&s->cubic, w, bytes);
+	else if (w->ssthresh == CC_SSTHRESH_NONE)	/* 4.10 */
+		hystart_acked(&s->cubic.hystart, w, bytes);
+	else
+		cc_slow_start(w, bytes);
 }
 
 /* RFC 9438 4.6 (beta = 0.7) and 4.7 (fast convergence). */
@@ -113,6 +135,11 @@ static uint32_t ssthresh(union cc_state *s, const struct cc_window *w)
 	uint32_t base = w->flight < w->cwnd ? w->flight : w->cwnd;
 	uint32_t left;
 
+	c->undo.w_max = c->w_max;
+	c->undo.k_ms = c->k_ms;
+	c->undo.epoch_ms = c->epoch_ms;
+	c->undo.w_est = c->w_est;
+	c->undo.in_epoch = c->in_epoch;
 	c->in_epoch = 0;
 	c->cwnd_prior = w->cwnd;
 	if (w->cwnd < c->w_max)
@@ -123,12 +150,35 @@ static uint32_t ssthresh(union cc_state *s, const struct cc_window *w)
 	return left > 2 * w->mss ? left : 2 * w->mss;
 }
 
-static void restart(union cc_state *s)
+static void undo(struct cc_cubic *c)
 {
-	s->cubic.in_epoch = 0;
+	c->w_max = c->undo.w_max;
+	c->k_ms = c->undo.k_ms;
+	c->epoch_ms = c->undo.epoch_ms;
+	c->w_est = c->undo.w_est;
+	c->in_epoch = c->undo.in_epoch;
+}
+
+static void event(union cc_state *s, const struct cc_window *w, enum cc_event e)
+{
+	(void)w;
+	switch (e) {
+	case CC_TIMEOUT:	/* 4.8 */
+	case CC_IDLE:
+		s->cubic.in_epoch = 0;
+		break;
+	case CC_UNDO:		/* 4.9 */
+		undo(&s->cubic);
+		break;
+	}
+}
+
+static bool keeps(const union cc_state *s)
+{
+	return s->cubic.w_max != 0;
 }
 
 const struct cc_ops cc_cubic = {
 	.name = "cubic", .init = init, .acked = acked, .ssthresh = ssthresh,
-	.restart = restart,
+	.event = event, .keeps = keeps,
 };

@@ -75,27 +75,20 @@ static int alloc_tables(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 	return flow_init(env, flows, alloc, arg);
 }
 
-static const struct cc_ops *cc_by_name(const char *name)
-{
-	if (!name[0] || !strcmp(name, cc_cubic.name))
-		return &cc_cubic;
-	return strcmp(name, cc_reno.name) ? NULL : &cc_reno;
-}
-
 int tcp_init(struct tcp_env **out, const struct tcp_config *cfg,
 	     const struct rss *rss, tcp_alloc_fn *alloc, void *arg)
 {
 	struct tcp_env *env;
 	int err = check_config(cfg);
 
-	if (err || !cc_by_name(cfg->cc))
+	if (err || cc_find(cfg->cc) < 0)
 		return -EINVAL;
 	env = alloc(arg, "tcp environment", sizeof(*env));
 	if (!env)
 		return -ENOMEM;
 	env->cfg = *cfg;
 	env->rss = rss;
-	env->cc = cc_by_name(cfg->cc);
+	env->cc = (uint32_t)cc_find(cfg->cc);
 	env->random = cfg->random_seed;
 	env->extent_reserve = cfg->max_extents / 8;
 	while (env->rcv_wscale < WSCALE_MAX && cfg->window_scaling &&
@@ -144,8 +137,9 @@ uint32_t conn_new(struct tcp_env *env, const struct flow_tuple *tuple,
 	t->flags = T_LIVE | T_HASHED;
 	t->rcv_mss = TCP_MSS_DEFAULT;
 	t->peer_mss = TCP_MSS_DEFAULT;
-	t->rcv_wscale = env->rcv_wscale;
-	t->ssthresh = UINT32_MAX;
+	t->rcv_wscale = env->rcv_wscale & 15u;
+	t->cc = env->cc & 7u;
+	t->ssthresh = CC_SSTHRESH_NONE;
 	t->snd_limit = env->cfg.snd_buf_initial;
 	t->rcv_limit = env->cfg.rcv_wnd_initial;
 	t->heard_ms = t->moved_ms = now_ms(env);
@@ -157,7 +151,6 @@ uint32_t conn_new(struct tcp_env *env, const struct flow_tuple *tuple,
 
 struct tcb_ext *conn_ext(struct tcp_env *env, struct tcb *t)
 {
-	struct cc_window w;
 	struct tcb_ext *x;
 
 	if (t->ext)
@@ -168,12 +161,11 @@ struct tcb_ext *conn_ext(struct tcp_env *env, struct tcb *t)
 	memset(x, 0, sizeof(*x));
 	x->conn = tcb_index(env, t);
 	x->recover = t->snd_una - 1;
-	cc_view(env, t, &w);
-	env->cc->init(&x->cc, &w);
+	cong_init(env, t, x);
 	return x;
 }
 
-void conn_ext_put(struct tcp_env *env, struct tcb *t)
+void conn_ext_drop(struct tcp_env *env, struct tcb *t)
 {
 	struct tcb_ext *x = ext_of(env, t);
 
@@ -181,6 +173,12 @@ void conn_ext_put(struct tcp_env *env, struct tcb *t)
 		return;
 	pool_put(&env->exts, t->ext);
 	t->ext = 0;
+}
+
+void conn_ext_put(struct tcp_env *env, struct tcb *t)
+{
+	if (t->ext && !snd_pending(t) && !cong_keeps(env, t))
+		conn_ext_drop(env, t);
 }
 
 void conn_dirty(struct tcp_env *env, struct tcb *t)
@@ -247,7 +245,7 @@ bool conn_put(struct tcp_env *env, struct tcb *t)
 	timer_stop(env, t);
 	send_discard(env, t);
 	recv_discard(env, t);
-	conn_ext_put(env, t);
+	conn_ext_drop(env, t);
 	ENSURE(!t->ext, "a connection without data needs none");
 	set_unref(env, t->set);
 	t->set = 0;
@@ -269,7 +267,7 @@ void conn_end(struct tcp_env *env, struct tcb *t, int error)
 	timer_stop(env, t);
 	send_discard(env, t);
 	reass_purge(env, t);
-	conn_ext_put(env, t);
+	conn_ext_drop(env, t);
 	t->flags &= ~(T_SYN_DUE | T_ACK_NOW | T_DELACK | T_REXMIT | T_PROBE |
 		      T_KEEP_PROBE | T_PUSH | T_RECOVERY);
 	tcp_state_set(t, TCP_DO_RESET);

@@ -119,7 +119,8 @@ struct list_ends { uint32_t head, tail; };
 struct tcp_env {
 	struct tcp_config cfg;
 	const struct rss *rss;
-	const struct cc_ops *cc;
+	uint32_t cc;			/* enum cmd_cc: of new connections */
+	uint32_t ack_rtt_us;		/* measured by this ACK; 0: none */
 	mono_t now;			/* as last told */
 	struct flow_bucket *flow;
 	uint32_t flow_mask;
@@ -235,6 +236,8 @@ uint32_t conn_new(struct tcp_env *env, const struct flow_tuple *tuple,
 struct tcb_ext *conn_ext(struct tcp_env *env, struct tcb *t);
 /* Detaches it when nothing needs it any more. */
 void conn_ext_put(struct tcp_env *env, struct tcb *t);
+/* And whatever congestion control would rather keep. */
+void conn_ext_drop(struct tcp_env *env, struct tcb *t);
 void conn_dirty(struct tcp_env *env, struct tcb *t);
 void conn_unhash(struct tcp_env *env, struct tcb *t);
 /* To CLOSED with @error (0: in order) for the application; frees the slot if
@@ -284,7 +287,7 @@ uint32_t set_share(struct tcp_env *env, uint32_t set);
 /* ---- tcp_rtt.c ---- */
 
 void rtt_init(const struct tcp_env *env, struct tcb *t);
-void rtt_sample(const struct tcp_env *env, struct tcb *t, uint32_t us);
+void rtt_sample(struct tcp_env *env, struct tcb *t, uint32_t us);
 uint32_t rtt_rto_ms(const struct tcb *t);	/* with backoff */
 
 /* ---- tcp_timer.c ---- */
@@ -322,8 +325,27 @@ void ack_in(struct tcp_env *env, struct tcb *t, const struct seg *s);
 void ack_window(struct tcb *t, const struct seg *s);
 /* The retransmission timer ran out (RFC 6298 5, 5681 3.1). */
 void ack_timeout(struct tcp_env *env, struct tcb *t);
-void cc_view(const struct tcp_env *env, const struct tcb *t,
-	     struct cc_window *w);
+
+/* ---- tcp_cong.c ---- */
+
+void cong_init(const struct tcp_env *env, const struct tcb *t,
+	       struct tcb_ext *x);
+void cong_view(const struct tcp_env *env, const struct tcb *t,
+	       struct cc_window *w);
+/* Another algorithm (enum cmd_cc, one that is there) from cwnd as it is. */
+void cong_choose(struct tcp_env *env, struct tcb *t, uint32_t number);
+/* @acked bytes left the network outside of recovery, of @flight. */
+void cong_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		uint32_t flight);
+/* A loss or a mark: what ssthresh becomes. */
+uint32_t cong_ssthresh(struct tcp_env *env, struct tcb *t);
+void cong_event(struct tcp_env *env, struct tcb *t, enum cc_event e);
+/* Data is about to be sent after a silence. */
+void cong_idle(struct tcp_env *env, struct tcb *t);
+/* The extension holds what is worth keeping for a while. */
+bool cong_keeps(const struct tcp_env *env, const struct tcb *t);
+/* Nothing to send: rtx_ms becomes the end of that while. */
+void cong_rest(const struct tcp_env *env, struct tcb *t);
 
 /* ---- tcp_reass.c and tcp_recv.c ---- */
 

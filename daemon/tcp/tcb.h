@@ -108,7 +108,8 @@ struct tcb {
 	uint32_t flags;			/* T_* */
 	uint32_t ext;			/* struct tcb_ext, 0: none */
 	uint8_t state;			/* enum tcp_state; tcp_state.c writes */
-	uint8_t snd_wscale, rcv_wscale;
+	uint8_t snd_wscale : 4, rcv_wscale : 4;	/* at most 14 */
+	uint8_t cc : 3;			/* enum cmd_cc, never the default */
 	uint8_t dupacks;
 	/* line 1 */
 	seq_t snd_nxt;
@@ -188,7 +189,7 @@ struct tcb_set {
 	uint32_t window_clamp;		/* bytes */
 	uint32_t notsent_lowat;		/* bytes; UINT32_MAX: no limit */
 	uint32_t linger2_ms;		/* UINT32_MAX: not at all */
-	uint32_t pacing_rate;		/* bytes a second, at most */
+	uint32_t pacing_rate;		/* bytes a second at most; ~0: no limit */
 	uint16_t keep_idle_s, keep_intvl_s;
 	uint16_t maxseg;		/* payload bytes, at most */
 	uint16_t fastopen;		/* listener: SYNs with data at once */
@@ -197,13 +198,12 @@ struct tcb_set {
 	uint8_t mtu_discover;		/* IP_PMTUDISC_* */
 	uint8_t defer_accept_s;		/* listener: SYN-ACKs without data */
 	uint8_t linger0;		/* close is abort */
-	uint8_t cc;			/* algorithm + 1 */
+	uint8_t cc;			/* enum cmd_cc */
 	uint32_t pad[4];
 };
 _Static_assert(sizeof(struct tcb_set) == 64, "one line");
 
-/* Only while out-of-order data, loss recovery or congestion avoidance need
- * it. */
+/* Only while out-of-order data, loss recovery or congestion control need it. */
 struct tcb_ext {
 	uint32_t conn;			/* whose; the pool's while free */
 	seq_t recover;			/* RFC 6582 */
@@ -214,7 +214,7 @@ struct tcb_ext {
 	union cc_state cc;
 	struct sack_board sack;
 };
-_Static_assert(sizeof(struct tcb_ext) == 128, "two lines");
+_Static_assert(sizeof(struct tcb_ext) % 8 == 0, "of pools");
 
 #define TCP_MSS_DEFAULT	536	/* RFC 9293 3.7.1 */
 #define TCP_MSS_FLOOR	64	/* less is raised: no peer needs it */

@@ -64,6 +64,9 @@ enum tcp_drop {
 
 const char *tcp_drop_name(enum tcp_drop d);
 
+/* The number (enum cmd_cc) of a congestion control; -1: no such name. */
+int tcp_cc_find(const char *name);
+
 struct tcp_config {
 	uint32_t max_conns;		/* TCBs of this engine */
 	uint32_t max_listeners;
@@ -83,7 +86,7 @@ struct tcp_config {
 	uint32_t keep_idle_s, keep_intvl_s, keep_cnt;
 	uint32_t fin_wait2_ms;		/* orphans only; default 60000 */
 	bool timestamps, window_scaling;
-	char cc[16];			/* "cubic" or "reno" */
+	char cc[16];			/* a name that cc_find() knows; default cubic */
 	uint32_t engine, engines;	/* for handles and local ports */
 	uint8_t secret[16];		/* RFC 6528; from the kernel's random */
 	uint64_t random_seed;		/* of env's own generator */
@@ -337,6 +340,7 @@ struct tcp_stats {
 	counter_t rsts_in, rsts_out, dup_acks_in, fast_retransmits, timeouts;
 	counter_t syns_in, passive_opens, active_opens, connect_failures;
 	counter_t resets, out_of_order, zero_window_probes, challenge_acks;
+	counter_t hystart_exits, idle_restarts;
 	counter_t time_wait_reused, time_wait_evicted, syn_evicted;
 	counter_t conns, listeners, time_wait, syn_received;	/* gauges */
 };

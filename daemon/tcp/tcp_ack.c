@@ -15,18 +15,6 @@
 #include "tcp/env.h"
 
 #define DUP_ACKS	3
-#define CWND_MAX	(1u << 30)
-
-void cc_view(const struct tcp_env *env, const struct tcb *t,
-	     struct cc_window *w)
-{
-	w->cwnd = t->cwnd;
-	w->ssthresh = t->ssthresh;
-	w->mss = t->mss;
-	w->flight = t->snd_nxt - t->snd_una;
-	w->srtt_us = t->srtt_us;
-	w->now_ms = now_ms(env);
-}
 
 /* ---- windows ---- */
 
@@ -42,36 +30,15 @@ void ack_window(struct tcb *t, const struct seg *s)
 		t->max_snd_wnd = t->snd_wnd;
 }
 
-/* Grows cwnd, but only when it is what held sending back (RFC 9293 3.8.2,
- * 7661 4.4). */
-static void grow(struct tcp_env *env, struct tcb *t, uint32_t acked,
-		 uint32_t flight)
-{
-	struct cc_window w;
-
-	if (t->cwnd < t->ssthresh ? 2 * (uint64_t)flight < t->cwnd :
-				    flight + t->mss < t->cwnd)
-		return;
-	cc_view(env, t, &w);
-	w.flight = flight;
-	if (t->cwnd < t->ssthresh)
-		cc_slow_start(&w, acked);
-	else
-		env->cc->acked(&conn_ext(env, t)->cc, &w, acked);
-	t->cwnd = w.cwnd < CWND_MAX ? w.cwnd : CWND_MAX;
-}
-
 /* ---- loss ---- */
 
 static void enter_recovery(struct tcp_env *env, struct tcb *t)
 {
 	struct tcb_ext *x = conn_ext(env, t);
-	struct cc_window w;
 
 	if (!seq_gt(t->snd_una, x->recover))	/* RFC 6582 3.2, step 2 */
 		return;
-	cc_view(env, t, &w);
-	t->ssthresh = env->cc->ssthresh(&x->cc, &w);
+	t->ssthresh = cong_ssthresh(env, t);
 	t->cwnd = t->ssthresh + DUP_ACKS * t->mss;
 	x->recover = t->snd_max;
 	t->flags |= T_RECOVERY | T_REXMIT;
@@ -120,7 +87,7 @@ static void duplicate(struct tcp_env *env, struct tcb *t)
 	if (t->dupacks < UINT8_MAX)
 		t->dupacks++;
 	if (t->flags & T_RECOVERY)
-		t->cwnd += t->cwnd < CWND_MAX ? t->mss : 0;
+		t->cwnd += t->cwnd < CC_CWND_MAX ? t->mss : 0;
 	else if (t->dupacks == DUP_ACKS)
 		enter_recovery(env, t);
 	conn_dirty(env, t);
@@ -129,14 +96,11 @@ static void duplicate(struct tcp_env *env, struct tcb *t)
 void ack_timeout(struct tcp_env *env, struct tcb *t)
 {
 	struct tcb_ext *x = conn_ext(env, t);
-	struct cc_window w;
 
 	counter_add(&env->stats.timeouts, 1);
-	if (t->retries == 0) {			/* RFC 5681 3.1, (4) */
-		cc_view(env, t, &w);
-		t->ssthresh = env->cc->ssthresh(&x->cc, &w);
-	}
-	env->cc->restart(&x->cc);
+	if (t->retries == 0)			/* RFC 5681 3.1, (4) */
+		t->ssthresh = cong_ssthresh(env, t);
+	cong_event(env, t, CC_TIMEOUT);
 	t->cwnd = t->mss;
 	t->dupacks = 0;
 	x->recover = t->snd_max;		/* RFC 6582 4, step 4 */
@@ -168,6 +132,7 @@ static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
 	uint32_t acked = s->ack - t->snd_una;
 	bool restart = true;
 
+	env->ack_rtt_us = 0;
 	take_rtt(env, t, s);
 	send_acked(env, t, s->ack);
 	t->snd_una = s->ack;
@@ -181,7 +146,7 @@ static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
 		restart = recovery_acked(env, t, acked);
 	} else {
 		t->dupacks = 0;
-		grow(env, t, acked, flight);
+		cong_acked(env, t, acked, flight);
 	}
 	if (t->snd_nxt == t->snd_una)
 		t->rtx_ms = 0;		/* tcp_out() sets it if need be */

@@ -333,7 +333,7 @@ static void learn_options(struct tcp_env *env, struct tcb *t,
 		t->peer_mss = s->opt.mss > TCP_MSS_FLOOR ? s->opt.mss :
 							    TCP_MSS_FLOOR;
 	if ((s->opt.has & OPT_WSCALE) && env->cfg.window_scaling)
-		t->snd_wscale = s->opt.wscale;
+		t->snd_wscale = s->opt.wscale & 15u;
 	else
 		t->rcv_wscale = 0;
 	if ((s->opt.has & OPT_TS) && env->cfg.timestamps) {

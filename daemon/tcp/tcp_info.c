@@ -60,7 +60,7 @@ static void fill_tcb(const struct tcp_env *env, const struct tcb *t,
 	i->rto_us = rtt_rto_ms(t) * 1000;
 	i->mss = t->mss;
 	i->retransmits = t->retransmits;
-	strncpy(i->cc, env->cc->name, sizeof(i->cc) - 1);
+	strncpy(i->cc, cc_at(t->cc)->name, sizeof(i->cc) - 1);
 }
 
 static void fill(const struct tcp_env *env, uint32_t ref, struct tcp_info *i)

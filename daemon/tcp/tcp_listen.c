@@ -396,9 +396,10 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 	t->peer_mss = r->mss;
 	t->listener = r->listener;
 	t->set = set_share(env, env->listeners[r->listener].set);
+	cong_choose(env, t, set_of(env, t)->cc);
 	t->flags |= env->listeners[r->listener].flags;
 	if (r->opts & SYN_WSCALE)
-		t->snd_wscale = r->opts & SYN_WSCALE_BITS;
+		t->snd_wscale = (unsigned int)r->opts & 15u;
 	else
 		t->rcv_wscale = 0;
 	if (r->opts & SYN_TS) {

@@ -346,7 +346,9 @@ void out_timer(struct tcp_env *env, struct tcb *t)
 		return;
 	}
 	held = seq_lt(t->snd_nxt, t->snd_end);
-	if (!held)
+	if (!held && !snd_pending(t))
+		cong_rest(env, t);
+	else if (!held)
 		t->rtx_ms = 0;
 	else if (!t->rtx_ms && t->snd_wnd == 0)
 		timer_rtx_start(env, t);

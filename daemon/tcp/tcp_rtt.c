@@ -25,7 +25,7 @@ void rtt_init(const struct tcp_env *env, struct tcb *t)
 	t->rto_ms = clamp_rto(env, (uint64_t)env->cfg.rto_initial_ms * 1000);
 }
 
-void rtt_sample(const struct tcp_env *env, struct tcb *t, uint32_t us)
+void rtt_sample(struct tcp_env *env, struct tcb *t, uint32_t us)
 {
 	uint32_t delta;
 
@@ -33,6 +33,7 @@ void rtt_sample(const struct tcp_env *env, struct tcb *t, uint32_t us)
 		us = 1;
 	if (us > RTO_MAX_MS * 1000)
 		us = RTO_MAX_MS * 1000;
+	env->ack_rtt_us = us;
 	if (t->srtt_us == 0) {			/* 2.2 */
 		t->srtt_us = us;
 		t->rttvar_us = us / 2;

@@ -137,20 +137,13 @@ static bool append(struct tcp_env *env, struct tcb *t, uint32_t block,
 	return true;
 }
 
-/* RFC 5681 4.1: after an idle RTO the old window says nothing any more. */
+/* After an idle time the old window says nothing any more. */
 static void restart_idle(struct tcp_env *env, struct tcb *t)
 {
-	uint32_t iw = env->cfg.initial_cwnd * t->mss;
-
 	if (t->snd_una != t->snd_max || t->state == TCP_SYN_SENT)
 		return;
-	if (now_ms(env) - t->moved_ms > t->rto_ms && t->cwnd > iw) {
-		t->ssthresh = t->ssthresh > t->cwnd - t->cwnd / 4 ? t->ssthresh :
-			      t->cwnd - t->cwnd / 4;
-		t->cwnd = iw;
-		if (t->ext)
-			env->cc->restart(&ext_of(env, t)->cc);
-	}
+	cong_idle(env, t);
+	t->rtx_ms = 0;			/* cong_rest()'s, if any */
 	t->moved_ms = now_ms(env);
 }
 

@@ -94,6 +94,8 @@ static const struct number numbers[CMD_OPTS] = {
 	[CMD_OPT_TTL] = N(ttl, 1, 255),
 	[CMD_OPT_MTU_DISCOVER] = N(mtu_discover, 0, 5),
 	[CMD_OPT_FASTOPEN] = N(fastopen, 0, UINT16_MAX),
+	[CMD_OPT_CONGESTION] = N(cc, 0, CMD_CCS - 1),
+	[CMD_OPT_MAX_PACING] = N(pacing_rate, INT32_MIN, INT32_MAX),
 };
 
 /* What is stored for @value. */
@@ -143,6 +145,8 @@ static int set_number(struct tcp_env *env, uint32_t *set, uint32_t name,
 		return -ENOPROTOOPT;
 	if (value < n->least || value > n->most)
 		return -EINVAL;
+	if (name == CMD_OPT_CONGESTION && value && !cc_at((uint32_t)value))
+		return -EINVAL;
 	s = set_own(env, set);
 	if (!s)
 		return -ENOBUFS;
@@ -181,6 +185,9 @@ static void option_effect(struct tcp_env *env, struct tcb *t, uint32_t name)
 		break;
 	case CMD_OPT_MAXSEG:
 		out_set_mtu(env, t, 0);
+		break;
+	case CMD_OPT_CONGESTION:
+		cong_choose(env, t, set_of(env, t)->cc);
 		break;
 	default:
 		break;

@@ -6,7 +6,8 @@
  *	rtx_ms	retransmission of data, SYN or FIN (RFC 6298), doubling up to
  *		`retries` times (R2, RFC 9293 3.8.3); or, with nothing in
  *		flight, persist: a probe of a closed window, doubling, for as
- *		long as the peer answers; or the end of corking (200 ms)
+ *		long as the peer answers; or the end of corking (200 ms); or,
+ *		with nothing to send at all, of what congestion control keeps
  *	ack_ms	delayed ACK (RFC 9293 3.8.6.3)
  *	idle_ms	keepalive (RFC 1122 4.2.3.6); FIN_WAIT_2 of an orphan
  *
@@ -142,6 +143,9 @@ static bool rtx_due(struct tcp_env *env, struct tcb *t)
 	}
 	if (t->snd_nxt != t->snd_una) {
 		ack_timeout(env, t);
+	} else if (!snd_pending(t)) {
+		conn_ext_drop(env, t);
+		return true;
 	} else if (t->snd_wnd != 0) {
 		t->flags |= T_PUSH;
 		conn_dirty(env, t);

@@ -242,6 +242,7 @@ static void test_limit(void **state)
 	flow_loss(&f);
 	cc_cubic.acked(&f.s, &f.w, MSS);
 	f.w.now_ms += 90000;
+	f.s.cubic.grown_ms += 90000;	/* as if cwnd had been used */
 	for (int i = 0; i < 70; i++) {
 		uint32_t before = f.w.cwnd;
 
@@ -261,6 +262,7 @@ static void test_remainders(void **state)
 	flow_loss(&f);
 	cc_cubic.acked(&f.s, &f.w, MSS);
 	f.w.now_ms += 90000;
+	f.s.cubic.grown_ms += 90000;	/* as if cwnd had been used */
 	before = f.w.cwnd;
 	for (int i = 0; i < 4000; i++)
 		cc_cubic.acked(&f.s, &f.w, 1);
@@ -278,7 +280,7 @@ static void test_restart(void **state)
 	flow_open(&f, 1000 * MSS, 100000);
 	flow_loss(&f);
 	flow_round(&f);
-	cc_cubic.restart(&f.s);
+	cc_cubic.event(&f.s, &f.w, CC_TIMEOUT);
 	f.w.now_ms += 3600000;
 	cwnd = f.w.cwnd;
 	cc_cubic.acked(&f.s, &f.w, 2 * MSS);
@@ -304,7 +306,7 @@ static void test_random(void **state)
 			flow_loss(&f);
 			break;
 		case 1:
-			cc_cubic.restart(&f.s);
+			cc_cubic.event(&f.s, &f.w, CC_TIMEOUT);
 			break;
 		case 2:
 			f.w.mss = 32 + (uint32_t)(draw() % 65000);

@@ -57,6 +57,7 @@ static const struct named options[] = {
 	{ "sndbuf", CMD_OPT_SNDBUF }, { "rcvbuf", CMD_OPT_RCVBUF },
 	{ "user_timeout", CMD_OPT_USER_TIMEOUT_MS },
 	{ "linger", CMD_OPT_LINGER_S }, { "quickack", CMD_OPT_QUICKACK },
+	{ "congestion", CMD_OPT_CONGESTION },
 };
 
 #define STAT(x) { #x, offsetof(struct tcp_stats, x) }
@@ -68,7 +69,7 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(resets), STAT(out_of_order), STAT(zero_window_probes),
 	STAT(challenge_acks), STAT(time_wait_reused), STAT(time_wait_evicted),
 	STAT(syn_evicted), STAT(conns), STAT(listeners), STAT(time_wait),
-	STAT(syn_received),
+	STAT(syn_received), STAT(hystart_exits), STAT(idle_restarts),
 };
 
 __attribute__((format(printf, 2, 3)))

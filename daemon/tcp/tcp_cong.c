@@ -1,0 +1,128 @@
+/*
+ * tcp_cong.c - between a connection and its congestion control
+ *
+ * An algorithm (cc.h) sees a window and its own state.  What is the same for
+ * all of them is here: that cwnd grows only while it is what holds sending
+ * back (RFC 7661), restarting after an idle time, and for how long an idle
+ * connection keeps what its algorithm learned.
+ */
+#include "tcp/env.h"
+
+#define KEEP_MS		10000u	/* what was learned, without data in flight */
+
+void cong_view(const struct tcp_env *env, const struct tcb *t,
+	       struct cc_window *w)
+{
+	w->cwnd = t->cwnd;
+	w->ssthresh = t->ssthresh;
+	w->mss = t->mss;
+	w->flight = t->snd_nxt - t->snd_una;
+	w->srtt_us = t->srtt_us;
+	w->rtt_us = env->ack_rtt_us;
+	w->now_ms = now_ms(env);
+	w->snd_una = t->snd_una;
+	w->snd_nxt = t->snd_nxt;
+	w->paced = w->css = false;
+}
+
+void cong_init(const struct tcp_env *env, const struct tcb *t,
+	       struct tcb_ext *x)
+{
+	struct cc_window w;
+
+	cong_view(env, t, &w);
+	cc_at(t->cc)->init(&x->cc, &w);
+}
+
+void cong_choose(struct tcp_env *env, struct tcb *t, uint32_t number)
+{
+	struct tcb_ext *x = ext_of(env, t);
+
+	if (number == CMD_CC_DEFAULT)
+		number = env->cc;
+	if (number == t->cc)
+		return;
+	t->cc = number & 7u;
+	if (x)
+		cong_init(env, t, x);
+}
+
+/* cwnd was used: half of it in slow start, where it doubles meanwhile, else
+ * all of it (RFC 7661 4.2, RFC 9438 5.8). */
+static bool limited(const struct tcb *t, uint32_t flight)
+{
+	if (t->cwnd < t->ssthresh)
+		return 2 * (uint64_t)flight >= t->cwnd;
+	return flight + t->mss >= t->cwnd;
+}
+
+void cong_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		uint32_t flight)
+{
+	struct cc_window w;
+
+	if (!limited(t, flight))
+		return;
+	cong_view(env, t, &w);
+	w.flight = flight;
+	cc_at(t->cc)->acked(&conn_ext(env, t)->cc, &w, acked);
+	t->cwnd = w.cwnd < CC_CWND_MAX ? w.cwnd : CC_CWND_MAX;
+	t->ssthresh = w.ssthresh;
+	if (w.css)
+		counter_add(&env->stats.hystart_exits, 1);
+}
+
+uint32_t cong_ssthresh(struct tcp_env *env, struct tcb *t)
+{
+	struct cc_window w;
+
+	cong_view(env, t, &w);
+	return cc_at(t->cc)->ssthresh(&conn_ext(env, t)->cc, &w);
+}
+
+void cong_event(struct tcp_env *env, struct tcb *t, enum cc_event e)
+{
+	struct tcb_ext *x = ext_of(env, t);
+	struct cc_window w;
+
+	if (!x)
+		return;
+	cong_view(env, t, &w);
+	cc_at(t->cc)->event(&x->cc, &w, e);
+}
+
+/* RFC 5681 4.1 would have the initial window after one idle RTO; as RFC 2861
+ * and Linux do, the window is halved for each of them instead, down to that. */
+void cong_idle(struct tcp_env *env, struct tcb *t)
+{
+	uint32_t iw = env->cfg.initial_cwnd * t->mss;
+	uint32_t idle_ms = now_ms(env) - t->moved_ms;
+	uint32_t kept = t->cwnd - t->cwnd / 4;
+
+	if (idle_ms <= t->rto_ms || t->cwnd <= iw)
+		return;
+	if (t->ssthresh < kept)
+		t->ssthresh = kept;
+	for (; idle_ms > t->rto_ms && t->cwnd > iw; idle_ms -= t->rto_ms)
+		t->cwnd /= 2;
+	if (t->cwnd < iw)
+		t->cwnd = iw;
+	cong_event(env, t, CC_IDLE);
+	counter_add(&env->stats.idle_restarts, 1);
+}
+
+bool cong_keeps(const struct tcp_env *env, const struct tcb *t)
+{
+	const struct cc_ops *cc = cc_at(t->cc);
+	const struct tcb_ext *x = ext_of(env, t);
+
+	return x && cc->keeps && cc->keeps(&x->cc);
+}
+
+void cong_rest(const struct tcp_env *env, struct tcb *t)
+{
+	if (!cong_keeps(env, t))
+		t->rtx_ms = 0;
+	else if (!t->rtx_ms)
+		t->rtx_ms = deadline_ms(env, KEEP_MS);
+}
