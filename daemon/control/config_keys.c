@@ -257,6 +257,8 @@ static const struct config_key keys[] = {
 	  RANGE(64, 16777216) },
 	{ "tcp", "max_listeners", set_uint32, AT(tcp.max_listeners), RANGE(1, 65536) },
 	{ "tcp", "max_syn", set_uint32, AT(tcp.max_syn), RANGE(16, 4194304) },
+	{ "tcp", "syn_cookies", set_word, AT(tcp.syn_cookies),
+	  .allowed = "auto, never, always" },
 	{ "tcp", "max_time_wait", set_uint32, AT(tcp.max_time_wait),
 	  RANGE(16, 16777216) },
 	{ "tcp", "local_ports", set_local_ports, 0, RANGE(1024, 65535), .allowed =

@@ -31,6 +31,7 @@ static const struct field tcp_fields[] = {
 	T(zero_window_probes), T(challenge_acks), T(time_wait_reused),
 	T(time_wait_evicted), T(syn_evicted), T(conns), T(listeners),
 	T(time_wait), T(syn_received), T(hystart_exits), T(idle_restarts),
+	T(syncookies_sent), T(syncookies_accepted), T(syncookies_bad),
 };
 #undef T
 

@@ -216,6 +216,7 @@ static int open_ports(struct engine *e, struct port *const *ports, uint32_t n)
 		e->ports[i].limits.mtu = (uint16_t)p->mtu;
 		e->ports[i].limits.tso_max_bytes =
 			p->caps & PORT_TSO ? p->tso_max_bytes : 0;
+		tcp_set_port_mtu(e->tcp, p->id, (uint16_t)p->mtu);
 		err = net_set_port(e->net, p->id, p->mac, (uint16_t)p->mtu);
 		e->port_count++;
 	}

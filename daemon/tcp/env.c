@@ -31,7 +31,7 @@ static int check_config(const struct tcp_config *c)
 	    !c->max_syn || c->max_extents < 16 ||
 	    c->syn_ack_retries >= SYN_LEVELS || c->syn_retries > 30 ||
 	    c->rcv_wnd_max > 16u << 20 || c->rcv_wnd_initial < 1024 ||
-	    !c->initial_cwnd || !c->rto_min_ms || !c->rto_initial_ms ||
+	    c->syn_cookies > TCP_COOKIES_ALWAYS || !c->initial_cwnd || !c->rto_min_ms || !c->rto_initial_ms ||
 	    c->max_conns >= 1u << FLOW_INDEX_BITS)
 		return -EINVAL;
 	return 0;
@@ -98,6 +98,8 @@ int tcp_init(struct tcp_env **out, const struct tcp_config *cfg,
 	if (err)
 		return err;
 	set_init(env);
+	for (int i = 0; i < TCP_PORTS_MAX; i++)
+		env->port_mtu[i] = 1500;
 	*out = env;
 	return 0;
 }
@@ -106,6 +108,12 @@ void tcp_set_arena(struct tcp_env *env, uint32_t client, struct arena *arena)
 {
 	ENSURE(client < TCP_CLIENTS_MAX, "client slots are the engine's");
 	env->arenas[client] = arena;
+}
+
+void tcp_set_port_mtu(struct tcp_env *env, uint8_t port, uint16_t mtu)
+{
+	ENSURE(port < TCP_PORTS_MAX, "port numbers are the engine's");
+	env->port_mtu[port] = mtu;
 }
 
 /* splitmix64: for what need not be secret. */

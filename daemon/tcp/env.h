@@ -35,13 +35,17 @@ struct syn_rec {
 	uint16_t due_8ms;	/* SYN-ACK again, in units of 8 ms */
 	uint16_t mss;		/* the peer's */
 	uint16_t listener;
-	uint8_t retries;	/* its level */
+	uint8_t retries : 4;	/* its level */
+	uint8_t port : 4;	/* that its SYN came in by */
 	uint8_t opts;		/* peer's wscale, SYN_TS, SYN_WSCALE */
 };
 _Static_assert(sizeof(struct syn_rec) == 64, "ARCHITECTURE, decision 4");
 _Static_assert(offsetof(struct syn_rec, tuple) == 4, "as in the tcb");
 
-enum { SYN_WSCALE_BITS = 0x0f, SYN_WSCALE = 0x10, SYN_TS = 0x20 };
+enum {
+	SYN_WSCALE_BITS = 0x0f, SYN_WSCALE = 0x10, SYN_TS = 0x20,
+	SYN_SACK = 0x40, SYN_ECN = 0x80
+};
 
 struct tw_rec {
 	uint32_t next;		/* by expiry; the pool's while free */
@@ -77,7 +81,7 @@ struct reply {
 	seq_t seq, ack;
 	uint16_t wnd;
 	uint8_t flags, opt_len;
-	uint8_t opts[24];
+	uint8_t opts[OPT_BYTES_MAX];
 };
 
 #define REPLIES		2048	/* a power of two */
@@ -137,6 +141,8 @@ struct tcp_env {
 	uint64_t random;		/* generator's state */
 	uint32_t challenge_ms, challenge_left;	/* RFC 5961 7 */
 	uint32_t extent_reserve;	/* receiving leaves this many */
+	uint32_t cookie_until_ms;	/* SYN cookies may be out; 0: never */
+	uint16_t port_mtu[TCP_PORTS_MAX];
 	uint8_t rcv_wscale;		/* that we offer */
 	struct arena *arenas[TCP_CLIENTS_MAX];
 	_Alignas(64) struct tcp_stats stats;
@@ -148,6 +154,7 @@ struct seg {
 	uint32_t len;			/* payload bytes */
 	uint32_t wnd;			/* bytes; conn_in() has scaled it */
 	uint8_t flags;
+	uint8_t port;			/* that it came in by */
 	const uint8_t *payload;
 	struct tcp_opts opt;
 };
@@ -302,9 +309,10 @@ void timer_idle_start(struct tcp_env *env, struct tcb *t);
 
 uint32_t listener_find(const struct tcp_env *env, const struct ip_addr *addr,
 		       uint16_t port);
-void listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
-	       uint32_t hash, const struct seg *s, seq_t iss_after,
-	       bool has_after);
+/* A segment for no connection; the tcb that it began, or NULL. */
+struct tcb *listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
+		      uint32_t hash, const struct seg *s, seq_t iss_after,
+		      bool has_after);
 /* A segment for a half-open record; the tcb that it completed, or NULL. */
 struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
 		   const struct seg *s);
@@ -312,6 +320,17 @@ void syn_reset(struct tcp_env *env, uint32_t rec, uint32_t hash);
 void accept_queue_remove(struct tcp_env *env, struct tcb *t);
 bool syn_advance(struct tcp_env *env, int budget);
 uint32_t syn_next_ms(const struct tcp_env *env);	/* 0: none */
+
+/* ---- tcp_cookie.c ---- */
+
+bool cookie_wanted(const struct tcp_env *env);
+/* Our ISN for the SYN of @r, and what goes into TSval with it. */
+seq_t cookie_make(struct tcp_env *env, const struct syn_rec *r);
+uint32_t cookie_ts(const struct tcp_env *env, const struct syn_rec *r,
+		   uint32_t hash);
+/* Does the ACK @s answer a cookie of ours?  Then @r is as its SYN said. */
+bool cookie_check(struct tcp_env *env, const struct flow_tuple *tuple,
+		  const struct seg *s, struct syn_rec *r);
 
 /* ---- tcp_in.c ---- */
 

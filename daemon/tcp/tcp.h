@@ -36,6 +36,7 @@
 struct tcp_env;			/* tcp/env.h: the whole state of one engine's TCP */
 struct tcb;			/* tcp/tcb.h */
 
+#define TCP_PORTS_MAX	16	/* as io/port.h, PORT_MAX */
 #define TCP_CLIENTS_MAX	1024	/* arenas an engine; 0 is the engine's own */
 
 /* Why a segment was not accepted; names in tcp_drop_name(). */
@@ -67,6 +68,9 @@ const char *tcp_drop_name(enum tcp_drop d);
 /* The number (enum cmd_cc) of a congestion control; -1: no such name. */
 int tcp_cc_find(const char *name);
 
+/* When a SYN is answered by a cookie (RFC 4987 3.6). */
+enum tcp_cookies { TCP_COOKIES_AUTO, TCP_COOKIES_NEVER, TCP_COOKIES_ALWAYS };
+
 struct tcp_config {
 	uint32_t max_conns;		/* TCBs of this engine */
 	uint32_t max_listeners;
@@ -85,6 +89,7 @@ struct tcp_config {
 	uint32_t initial_cwnd;		/* segments, default 10 (RFC 6928) */
 	uint32_t keep_idle_s, keep_intvl_s, keep_cnt;
 	uint32_t fin_wait2_ms;		/* orphans only; default 60000 */
+	uint32_t syn_cookies;		/* enum tcp_cookies */
 	bool timestamps, window_scaling;
 	char cc[16];			/* a name that cc_find() knows; default cubic */
 	uint32_t engine, engines;	/* for handles and local ports */
@@ -107,6 +112,10 @@ int tcp_init(struct tcp_env **out, const struct tcp_config *cfg,
 /* Clients come and go: the arena behind a client slot (1..); NULL: gone.
  * Slot 0 is the engine's own arena, for connections nobody took yet. */
 void tcp_set_arena(struct tcp_env *env, uint32_t client, struct arena *arena);
+
+/* What a port carries: the MSS of a SYN-ACK is offered for it.  1500 at
+ * first; @port < TCP_PORTS_MAX. */
+void tcp_set_port_mtu(struct tcp_env *env, uint8_t port, uint16_t mtu);
 
 /* ---- segments in ---- */
 
@@ -342,6 +351,7 @@ struct tcp_stats {
 	counter_t resets, out_of_order, zero_window_probes, challenge_acks;
 	counter_t hystart_exits, idle_restarts;
 	counter_t time_wait_reused, time_wait_evicted, syn_evicted;
+	counter_t syncookies_sent, syncookies_accepted, syncookies_bad;
 	counter_t conns, listeners, time_wait, syn_received;	/* gauges */
 };
 struct tcp_stats *tcp_stats(struct tcp_env *env);

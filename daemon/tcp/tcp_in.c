@@ -519,6 +519,7 @@ static enum tcp_drop parse(const struct tcp_rx *rx, struct seg *s,
 	s->ack = ntohl(h.ack);
 	s->wnd = ntohs(h.wnd);
 	s->flags = h.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK);
+	s->port = rx->port;
 	s->payload = rx->l4 + head;
 	s->len = rx->l4_len - head;
 	tcp_opt_parse(&s->opt, rx->l4 + TCP_BYTES, head - TCP_BYTES);
@@ -568,10 +569,10 @@ void tcp_in(struct tcp_env *env, const struct tcp_rx *rx, uint32_t hash,
 		break;
 	case FLOW_TIME_WAIT:
 		if (timewait_in(env, flow_index(ref), hash, &s, &after))
-			listen_in(env, &tuple, hash, &s, after, true);
+			t = listen_in(env, &tuple, hash, &s, after, true);
 		break;
 	case FLOW_NONE:
-		listen_in(env, &tuple, hash, &s, 0, false);
+		t = listen_in(env, &tuple, hash, &s, 0, false);
 		break;
 	}
 	if (!t)

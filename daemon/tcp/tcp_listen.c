@@ -8,7 +8,8 @@
  * A half-open connection is a 64-byte record.  All records that were sent the
  * same number of SYN-ACKs wait equally long, so each number has a list in the
  * order of its instants.  When records run out, the oldest of those that were
- * asked most often goes: silent hosts do not keep new clients out.
+ * asked most often goes: silent hosts do not keep new clients out.  Before it
+ * comes to that, SYN cookies need no record at all (tcp_cookie.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -17,7 +18,6 @@
 #include "tcp/env.h"
 
 #define SYN_WINDOW_MAX	16384u	/* as tcp_recv.c: nobody has accepted yet */
-#define SYN_MSS		1460	/* ours; the path is not known yet */
 
 /* ---- listeners ---- */
 
@@ -191,8 +191,10 @@ uint32_t tcp_accept(struct tcp_env *env, uint32_t listener)
 void tcp_accept_return(struct tcp_env *env, uint32_t listener, uint32_t conn)
 {
 	struct tcb *t = tcb_at(env, conn);
-	bool moved = tcp_assign(env, conn, 0, 0, 0) == 0;
+	bool moved;
 
+	ENSURE(t->listener, "only what was accepted comes back");
+	moved = tcp_assign(env, conn, 0, 0, 0) == 0;
 	t->flags &= ~T_KNOWN;
 	t->user.flags = t->user.holders = 0;
 	t->user.pending_next = 0;
@@ -292,12 +294,25 @@ static uint16_t syn_window(const struct tcp_env *env)
 	return (uint16_t)(wnd < SYN_WINDOW_MAX ? wnd : SYN_WINDOW_MAX);
 }
 
+/* What its port carries is what we can receive (RFC 9293 3.7.1). */
+static uint16_t syn_mss(const struct tcp_env *env, const struct syn_rec *r)
+{
+	const struct tcb_set *set =
+		pool_at(&env->sets, env->listeners[r->listener].set);
+	uint32_t mss = env->port_mtu[r->port];
+
+	mss -= addr_is_v4(&r->tuple.remote) ? 40 : 60;
+	if (set->maxseg && mss > set->maxseg)
+		mss = set->maxseg;
+	return (uint16_t)mss;
+}
+
 static bool send_syn_ack(struct tcp_env *env, const struct syn_rec *r,
-			 uint32_t hash)
+			 uint32_t tsval)
 {
 	struct reply *out = reply_new(env, &r->tuple, TCP_SYN | TCP_ACK, r->iss,
 				      r->irs + 1);
-	struct tcp_opts o = { .has = OPT_MSS, .mss = SYN_MSS };
+	struct tcp_opts o = { .has = OPT_MSS, .mss = syn_mss(env, r) };
 
 	if (!out)
 		return false;
@@ -308,7 +323,7 @@ static bool send_syn_ack(struct tcp_env *env, const struct syn_rec *r,
 	}
 	if (r->opts & SYN_TS) {
 		o.has |= OPT_TS;
-		o.tsval = tcp_ts_now(env, hash);
+		o.tsval = tsval;
 		o.tsecr = r->ts_recent;
 	}
 	out->opt_len = tcp_opt_build(out->opts, &o);
@@ -319,7 +334,9 @@ static void syn_fill(const struct tcp_env *env, struct syn_rec *r,
 		     const struct seg *s)
 {
 	r->irs = s->seq;
-	r->retries = r->opts = 0;
+	r->retries = 0;
+	r->opts = 0;
+	r->port = s->port & 15u;
 	r->ts_recent = 0;
 	r->mss = TCP_MSS_DEFAULT;
 	if (s->opt.has & OPT_MSS)
@@ -332,59 +349,10 @@ static void syn_fill(const struct tcp_env *env, struct syn_rec *r,
 	}
 }
 
-static void syn_take(struct tcp_env *env, uint32_t listener,
-		     const struct flow_tuple *tuple, uint32_t hash,
-		     const struct seg *s, seq_t iss)
-{
-	uint32_t rec = syn_get(env);
-	struct syn_rec *r = syn_at(env, rec);
-
-	if (!rec) {
-		drop(env, TCP_DROP_BACKLOG);
-		return;
-	}
-	r->tuple = *tuple;
-	r->iss = iss;
-	r->listener = (uint16_t)listener;
-	syn_fill(env, r, s);
-	level_append(env, rec);
-	flow_insert(env, hash, flow_ref(FLOW_SYN, rec));
-	env->listeners[listener].syn_count++;
-	gauge(&env->stats.syn_received, 1);
-	send_syn_ack(env, r, hash);
-}
-
-void listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
-	       uint32_t hash, const struct seg *s, seq_t iss_after,
-	       bool has_after)
-{
-	uint32_t i = listener_find(env, &tuple->local, tuple->lport);
-	seq_t iss;
-
-	if (s->flags & TCP_RST) {
-		drop(env, TCP_DROP_STATE);
-		return;
-	}
-	if (!i || (s->flags & TCP_ACK)) {
-		drop(env, i ? TCP_DROP_STATE : TCP_DROP_NO_LISTENER);
-		reply_reset(env, tuple, s);
-		return;
-	}
-	counter_add(&env->stats.syns_in, 1);
-	if (env->listeners[i].accept_count >= env->listeners[i].backlog) {
-		drop(env, TCP_DROP_BACKLOG);
-		return;
-	}
-	iss = tcp_isn(env, tuple);
-	if (has_after && seq_leq(iss, iss_after))
-		iss = iss_after + 65536 + (seq_t)(env_random(env) & 0xffff);
-	syn_take(env, i, tuple, hash, s, iss);
-}
-
 /* ---- completion ---- */
 
 static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
-		  const struct seg *s)
+		  const struct seg *s, bool measured)
 {
 	uint32_t iw = env->cfg.initial_cwnd, rtt_ms;
 
@@ -406,12 +374,12 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 		t->flags |= T_TS;
 		t->ts_recent = r->ts_recent;
 	}
-	out_set_mtu(env, t, SYN_MSS + 40);
+	out_set_mtu(env, t, env->port_mtu[r->port]);
 	t->cwnd = iw * (t->mss < 1460u ? t->mss : 1460u);
 	t->snd_wnd = t->max_snd_wnd = (uint32_t)s->wnd << t->snd_wscale;
 	t->snd_wl1 = s->seq;
 	t->snd_wl2 = s->ack;
-	if ((t->flags & T_TS) && (s->opt.has & OPT_TS)) {
+	if (measured && (t->flags & T_TS) && (s->opt.has & OPT_TS)) {
 		rtt_ms = tcp_ts_now(env, t->hash) - s->opt.tsecr;
 		if (rtt_ms <= 60000)
 			rtt_sample(env, t, rtt_ms ? rtt_ms * 1000 : 500);
@@ -419,27 +387,126 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 	tcp_state_set(t, TCP_DO_ACCEPT);
 }
 
-static struct tcb *complete(struct tcp_env *env, uint32_t rec, uint32_t hash,
-			    const struct seg *s)
+/* NULL: no room; its SYN-ACK comes again, or it sends its ACK again. */
+static struct tcb *accept_begin(struct tcp_env *env, const struct syn_rec *r,
+				uint32_t hash, const struct seg *s,
+				bool measured)
 {
-	struct syn_rec r = *syn_at(env, rec);
 	uint32_t conn;
 
-	if (env->listeners[r.listener].accept_count >=
-	    env->listeners[r.listener].backlog) {
-		drop(env, TCP_DROP_BACKLOG);	/* its SYN-ACK comes again */
+	if (env->listeners[r->listener].accept_count >=
+	    env->listeners[r->listener].backlog) {
+		drop(env, TCP_DROP_BACKLOG);
 		return NULL;
 	}
-	conn = conn_new(env, &r.tuple, hash);
+	conn = conn_new(env, &r->tuple, hash);
 	if (!conn) {
 		drop(env, TCP_DROP_NO_TCB);
 		return NULL;
 	}
-	syn_free(env, rec, hash);
-	adopt(env, tcb_at(env, conn), &r, s);
+	adopt(env, tcb_at(env, conn), r, s, measured);
 	accept_queue_put(env, tcb_at(env, conn), false);
 	counter_add(&env->stats.passive_opens, 1);
 	return tcb_at(env, conn);
+}
+
+/* ---- SYN and cookie ---- */
+
+static void syn_take(struct tcp_env *env, uint32_t listener,
+		     const struct flow_tuple *tuple, uint32_t hash,
+		     const struct seg *s, seq_t iss)
+{
+	uint32_t rec = syn_get(env);
+	struct syn_rec *r = syn_at(env, rec);
+
+	if (!rec) {
+		drop(env, TCP_DROP_BACKLOG);
+		return;
+	}
+	r->tuple = *tuple;
+	r->iss = iss;
+	r->listener = (uint16_t)listener;
+	syn_fill(env, r, s);
+	level_append(env, rec);
+	flow_insert(env, hash, flow_ref(FLOW_SYN, rec));
+	env->listeners[listener].syn_count++;
+	gauge(&env->stats.syn_received, 1);
+	send_syn_ack(env, r, tcp_ts_now(env, hash));
+}
+
+static void syn_cookie(struct tcp_env *env, uint32_t listener,
+		       const struct flow_tuple *tuple, uint32_t hash,
+		       const struct seg *s)
+{
+	struct syn_rec r = { .tuple = *tuple, .listener = (uint16_t)listener };
+
+	syn_fill(env, &r, s);
+	if (!(r.opts & SYN_TS))		/* nowhere to keep them */
+		r.opts = 0;
+	r.iss = cookie_make(env, &r);
+	send_syn_ack(env, &r, cookie_ts(env, &r, hash));
+}
+
+/* An ACK that no record waits for: of a cookie, or of nothing. */
+static struct tcb *cookie_in(struct tcp_env *env, uint32_t listener,
+			     const struct flow_tuple *tuple, uint32_t hash,
+			     const struct seg *s)
+{
+	struct syn_rec r;
+
+	if ((s->flags & TCP_SYN) || !cookie_check(env, tuple, s, &r)) {
+		drop(env, TCP_DROP_STATE);
+		reply_reset(env, tuple, s);
+		return NULL;
+	}
+	r.listener = (uint16_t)listener;
+	return accept_begin(env, &r, hash, s, false);
+}
+
+struct tcb *listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
+		      uint32_t hash, const struct seg *s, seq_t iss_after,
+		      bool has_after)
+{
+	uint32_t i = listener_find(env, &tuple->local, tuple->lport);
+	seq_t iss;
+
+	if (s->flags & TCP_RST) {
+		drop(env, TCP_DROP_STATE);
+		return NULL;
+	}
+	if (!i) {
+		drop(env, TCP_DROP_NO_LISTENER);
+		reply_reset(env, tuple, s);
+		return NULL;
+	}
+	if (s->flags & TCP_ACK)
+		return cookie_in(env, i, tuple, hash, s);
+	counter_add(&env->stats.syns_in, 1);
+	if (env->listeners[i].accept_count >= env->listeners[i].backlog) {
+		drop(env, TCP_DROP_BACKLOG);
+		return NULL;
+	}
+	if (cookie_wanted(env)) {
+		syn_cookie(env, i, tuple, hash, s);
+		return NULL;
+	}
+	iss = tcp_isn(env, tuple);
+	if (has_after && seq_leq(iss, iss_after))
+		iss = iss_after + 65536 + (seq_t)(env_random(env) & 0xffff);
+	syn_take(env, i, tuple, hash, s, iss);
+	return NULL;
+}
+
+/* ---- segments of half-open records ---- */
+
+static struct tcb *complete(struct tcp_env *env, uint32_t rec, uint32_t hash,
+			    const struct seg *s)
+{
+	struct tcb *t = accept_begin(env, syn_at(env, rec), hash, s, true);
+
+	if (t)
+		syn_free(env, rec, hash);
+	return t;
 }
 
 static void syn_answer(struct tcp_env *env, const struct syn_rec *r,
@@ -462,7 +529,8 @@ struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
 
 	if ((s->flags & TCP_SYN) && !(s->flags & TCP_ACK) && s->seq == r->irs) {
 		counter_add(&env->stats.syns_in, 1);
-		send_syn_ack(env, r, hash);	/* it was lost, or is late */
+		/* ours was lost, or is late */
+		send_syn_ack(env, r, tcp_ts_now(env, hash));
 		return NULL;
 	}
 	if ((r->opts & SYN_TS) && (s->opt.has & OPT_TS) &&
@@ -533,7 +601,7 @@ static void syn_again(struct tcp_env *env, uint32_t rec)
 	level_remove(env, rec);
 	r->retries++;
 	level_append(env, rec);
-	if (send_syn_ack(env, r, hash))
+	if (send_syn_ack(env, r, tcp_ts_now(env, hash)))
 		counter_add(&env->stats.retrans_segs, 1);
 }
 

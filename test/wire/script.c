@@ -70,6 +70,7 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(challenge_acks), STAT(time_wait_reused), STAT(time_wait_evicted),
 	STAT(syn_evicted), STAT(conns), STAT(listeners), STAT(time_wait),
 	STAT(syn_received), STAT(hystart_exits), STAT(idle_restarts),
+	STAT(syncookies_sent), STAT(syncookies_accepted), STAT(syncookies_bad),
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -127,6 +128,7 @@ static const struct { const char *name; size_t offset; } config_u32[] = {
 	U32(retries), U32(delack_ms), U32(rcv_wnd_initial), U32(rcv_wnd_max),
 	U32(snd_buf_initial), U32(snd_buf_max), U32(initial_cwnd),
 	U32(keep_idle_s), U32(keep_intvl_s), U32(keep_cnt), U32(fin_wait2_ms),
+	U32(syn_cookies),
 };
 
 static bool config_world(struct script *s, const char *key, const char *value)
@@ -348,6 +350,22 @@ static bool do_burst(struct script *s, char *args)
 	for (uint32_t i = 0; i < n; i++)
 		world_deliver(s->w, s->peer, &seg, NULL);
 	s->w->discard = false;
+	return !broken(s);
+}
+
+/* "A.B.C.D SEGMENT": as <, from another address. */
+static bool do_from(struct script *s, char *args)
+{
+	char *rest = strchr(args, ' '), err[SEG_TEXT_BYTES];
+	struct ip_addr from;
+	struct seg seg;
+
+	if (!rest)
+		return fail(s, "from ADDRESS SEGMENT");
+	*rest++ = '\0';
+	if (addr_parse(&from, args) || seg_parse(&seg, rest, err))
+		return fail(s, "from ADDRESS SEGMENT");
+	world_deliver(s->w, s->peer, &seg, &from);
 	return !broken(s);
 }
 
@@ -578,6 +596,24 @@ static bool do_option(struct script *s, char *args)
 	return rc == 0 || fail(s, "tcp_option() gives %d", rc);
 }
 
+static bool do_listener_option(struct script *s, char *args)
+{
+	char *equals = strchr(args, '=');
+	const struct named *o;
+	int rc;
+
+	if (!equals)
+		return fail(s, "listener NAME=VALUE");
+	*equals = '\0';
+	o = FIND(options, args);
+	if (!o)
+		return fail(s, "unknown option '%s'", args);
+	rc = tcp_listener_option(s->w->env, s->w->listener,
+				 (uint32_t)o->value,
+				 (int32_t)strtol(equals + 1, NULL, 0));
+	return rc == 0 || fail(s, "tcp_listener_option() gives %d", rc);
+}
+
 /* ---- looking ---- */
 
 static bool do_state(struct script *s, char *args)
@@ -665,7 +701,8 @@ static const struct {
 	{ "config", do_config }, { "peer", do_peer }, { "rebase", do_rebase },
 	{ "<", do_deliver }, { ">", do_expect_segment }, { "+", do_advance },
 	{ "expect", do_expect }, { "sent", do_sent }, { "flood", do_flood },
-	{ "burst", do_burst },
+	{ "burst", do_burst }, { "from", do_from },
+	{ "listener", do_listener_option },
 	{ "icmp", do_icmp }, { "listen", do_listen },
 	{ "passive", do_passive }, { "active", do_active },
 	{ "unlisten", do_unlisten }, { "connect", do_connect },

@@ -14,6 +14,7 @@
  *	sent N				N segments with payload follow, any
  *	flood N SEGMENT			N hosts send it once, and never again
  *	burst N SEGMENT			the peer sends it N times, answers unseen
+ *	from ADDRESS SEGMENT		as <, from another host
  *	icmp TYPE CODE seq=N mtu=N	an ICMP error about our segment
  *
  *	listen PORT backlog=N		connect [PORT]
@@ -23,7 +24,7 @@
  *	accept				accept none
  *	write N [more] [error=NAME]	read N			readable N
  *	shutdown [read]			close			abort
- *	option NAME=VALUE		unlisten
+ *	option NAME=VALUE		listener NAME=VALUE	unlisten
  *
  *	state NAME			event NAME [ERRNO]	event none
  *	drop NAME N			stat NAME N[..M]	accepting N

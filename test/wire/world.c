@@ -63,6 +63,7 @@ void world_start(struct world *w)
 	rss_init(w->rss, rss_symmetric_key);
 	rc = tcp_init(&w->env, &w->cfg, w->rss, kit_alloc, &w->heap);
 	ENSURE(rc == 0, "tcp_init() of a small configuration");
+	tcp_set_port_mtu(w->env, 0, (uint16_t)w->mtu);
 	kit_arena_init(&w->arenas[0], UINT32_MAX, UINT32_MAX);
 	kit_arena_init(&w->arenas[CLIENT], w->small, w->large);
 	tcp_set_arena(w->env, 0, &w->arenas[0].arena);
