@@ -65,6 +65,9 @@ int listener_join(struct mtcp_context *x, struct listener *l)
 	l->id = reply.listen.listener;
 	if (reply.listen.port)
 		l->port = reply.listen.port;
+	err = listener_options(x, l);
+	if (err)
+		return err;
 	for (uint32_t e = 0; e < x->engines; e++)
 		stock_start(x, e);
 	listener_credit(x, l);
@@ -284,10 +287,8 @@ static int take_one(struct mtcp_context *x, struct listener *l, int flags)
 		c->state = CONN_OPEN;
 	if (flags & SLOT_BLOCK)
 		x->ids.slot[id].flags |= SLOT_BLOCK;
-	if (l->opts) {
+	if (l->opts)		/* the engine has given it them already */
 		c->opts = opts_copy(l->opts);
-		opts_apply(x, c);
-	}
 	top_up(x, l, c->engine);
 	return id;
 }

@@ -436,12 +436,34 @@ struct sock_opts {
 	uint32_t set;			/* bit an enum cmd_option */
 	int32_t value[CMD_OPTS];
 	uint32_t rcvtimeo_ms, sndtimeo_ms;	/* 0: none */
+	uint32_t rcvlowat;		/* bytes; 0: 1 */
+	char device[64];		/* SO_BINDTODEVICE; empty: any */
 	bool reuseaddr, reuseport;
 };
 
+/* Sends what is to hold from the SYN on, before the connect to engine @e. */
+void opts_early(struct mtcp_context *x, uint32_t index, uint32_t e);
+/* Is there as much to read as SO_RCVLOWAT asks for? */
+bool opts_readable(const struct conn *c);
 /* Sends all that is set; the handle is known. */
 void opts_apply(struct mtcp_context *x, struct conn *c);
 struct sock_opts *opts_copy(const struct sock_opts *o);
+
+/* ---- sockinfo.c: what is asked of the daemon ---- */
+
+struct sock_info;
+/* 0 or -errno; a connection that is not there is CLOSED. */
+int info_get(struct mtcp_context *x, const struct conn *c,
+	     struct sock_info *out);
+void info_listener(const struct listener *l, struct sock_info *out);
+/* An option of a listener, in every engine; all that are set.  0, -errno. */
+int listener_option(struct mtcp_context *x, const struct listener *l,
+		    enum cmd_option name, int32_t value);
+int listener_options(struct mtcp_context *x, const struct listener *l);
+/* The daemon's number of a port, or -ENODEV. */
+int port_number(struct mtcp_context *x, const char *name);
+/* SO_LINGER of a blocking socket: shuts down and waits for the peer. */
+void conn_linger(struct mtcp_context *x, uint32_t index);
 
 /* ---- pipe.c ---- */
 

@@ -89,6 +89,8 @@ MTCP_PUBLIC int mtcp_close(mctx_t mctx, int sockid)
 		errno = EBADF;
 		return -1;
 	}
+	if (s->type == SLOT_STREAM && s->flags & SLOT_BLOCK)
+		conn_linger(x, s->obj);
 	slot_forget(x, s);
 	close_slot(x, s);
 	sockid_free(&x->ids, (uint32_t)sockid);

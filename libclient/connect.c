@@ -41,6 +41,7 @@ void connect_send(struct mtcp_context *x, uint32_t index, uint32_t e)
 
 	c->engine = (uint8_t)e;
 	c->state = CONN_CONNECTING;
+	opts_early(x, index, e);
 	if (c->flags & CONN_BOUND && c->local_port) {
 		cmd.flags = CMD_F_BOUND;
 		cmd.local_port = c->local_port;

@@ -39,7 +39,7 @@ static uint32_t conn_bits(const struct mtcp_context *x, const struct conn *c,
 	if (c->state != CONN_OPEN)
 		return 0;
 	/* The peer's FIN is RDHUP for those who ask, else IN. */
-	if (c->rx_bytes || (fin && !(interest & MTCP_EPOLLRDHUP)))
+	if (opts_readable(c) || (fin && !(interest & MTCP_EPOLLRDHUP)))
 		bits |= MTCP_EPOLLIN | MTCP_EPOLLRDNORM;
 	if (fin && !c->rx_bytes)
 		bits |= MTCP_EPOLLRDHUP;

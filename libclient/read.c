@@ -72,15 +72,24 @@ static int look(const struct conn *c)
 	}
 }
 
+/* As a blocking read sees it: SO_RCVLOWAT, or the end. */
+static int look_low(const struct conn *c)
+{
+	if (c->state == CONN_OPEN && c->rx_bytes && !(c->flags & CONN_FIN) &&
+	    !opts_readable(c))
+		return -EAGAIN;
+	return look(c);
+}
+
 static int wait_data(struct mtcp_context *x, struct conn *c, bool block)
 {
 	uint64_t until;
-	int n = look(c), err;
+	int n = block ? look_low(c) : look(c), err;
 
 	if (n != -EAGAIN)
 		return n;
 	ctx_progress(x);
-	n = look(c);
+	n = block ? look_low(c) : look(c);
 	if (n != -EAGAIN || !block)
 		return n;
 	until = until_of(c->opts, true);
@@ -89,7 +98,7 @@ static int wait_data(struct mtcp_context *x, struct conn *c, bool block)
 		if (err)
 			return err;
 		ctx_progress(x);
-		n = look(c);
+		n = look_low(c);
 	} while (n == -EAGAIN);
 	return n;
 }

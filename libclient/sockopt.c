@@ -8,13 +8,17 @@
 #include <sys/ioctl.h>
 #include <sys/time.h>
 
+#include "shm/info.h"
+
 /*
  * Socket options.  Integers that TCP knows go to the engine by CMD_OPTION, at
- * once or when there is a handle; what is only the library's stays here.  A
- * listener's options pass to what it accepts, as with kernel sockets.
+ * once or before the connect; what is only the library's stays here.  A
+ * listener's go there by the control socket (sockinfo.c) and pass to what it
+ * accepts, as with kernel sockets.
  */
 
 #define INT_DEFAULT_BUF	(256 * 1024)
+#define MSS_LEAST	88	/* TCP_MAXSEG, as Linux */
 
 /* Options that are one integer to the engine. */
 struct integer {
@@ -40,6 +44,22 @@ static const struct integer integers[] = {
 	  false },
 	{ SOL_SOCKET, SO_RCVBUF, CMD_OPT_RCVBUF, 1, INT32_MAX, INT_DEFAULT_BUF,
 	  false },
+	{ IPPROTO_TCP, TCP_MAXSEG, CMD_OPT_MAXSEG, 0, 32767, 536, false },
+	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, CMD_OPT_NOTSENT_LOWAT, INT32_MIN,
+	  INT32_MAX, 0, false },
+	{ IPPROTO_TCP, TCP_WINDOW_CLAMP, CMD_OPT_WINDOW_CLAMP, 0, INT32_MAX, 0,
+	  false },
+	{ IPPROTO_TCP, TCP_SYNCNT, CMD_OPT_SYNCNT, 1, 127, 6, false },
+	{ IPPROTO_TCP, TCP_LINGER2, CMD_OPT_LINGER2_S, INT32_MIN, INT32_MAX,
+	  60, false },
+	{ IPPROTO_TCP, TCP_DEFER_ACCEPT, CMD_OPT_DEFER_ACCEPT_S, INT32_MIN,
+	  INT32_MAX, 0, false },
+	{ IPPROTO_TCP, TCP_FASTOPEN, CMD_OPT_FASTOPEN, 0, UINT16_MAX, 0,
+	  false },
+	{ IPPROTO_IP, IP_TOS, CMD_OPT_TOS, 0, 255, 0, false },
+	{ IPPROTO_IP, IP_TTL, CMD_OPT_TTL, 1, 255, 64, false },
+	{ IPPROTO_IP, IP_MTU_DISCOVER, CMD_OPT_MTU_DISCOVER, IP_PMTUDISC_DONT,
+	  IP_PMTUDISC_OMIT, IP_PMTUDISC_WANT, false },
 	{ SOL_SOCKET, SO_MAX_PACING_RATE, CMD_OPT_MAX_PACING, INT32_MIN,
 	  INT32_MAX, -1, false },
 };
@@ -55,6 +75,7 @@ static const struct integer *find_integer(int level, int name)
 /* Whose options: a connection's or a listener's. */
 struct target {
 	struct conn *conn;		/* NULL: a listener */
+	struct listener *listener;	/* NULL: a connection */
 	struct sock_opts **opts;
 };
 
@@ -66,13 +87,15 @@ static int find_target(struct mtcp_context *x, int sockid, struct target *t)
 		return -EBADF;
 	if (s->type == SLOT_STREAM) {
 		t->conn = conn_at(&x->conns, s->obj);
+		t->listener = NULL;
 		t->opts = &t->conn->opts;
 		return 0;
 	}
 	if (s->type != SLOT_LISTENER)
 		return -ENOTSOCK;
 	t->conn = NULL;
-	t->opts = &x->listeners[s->obj]->opts;
+	t->listener = x->listeners[s->obj];
+	t->opts = &t->listener->opts;
 	return 0;
 }
 
@@ -112,6 +135,30 @@ void opts_apply(struct mtcp_context *x, struct conn *c)
 				    c->opts->value[i]);
 }
 
+void opts_early(struct mtcp_context *x, uint32_t index, uint32_t e)
+{
+	const struct conn *c = conn_at(&x->conns, index);
+
+	for (uint32_t i = 1; c->opts && i < CMD_OPTS; i++) {
+		struct cmd *cmd;
+
+		if (!(c->opts->set & 1u << i))
+			continue;
+		cmd = ctx_cmd(x, e, CMD_OPTION);
+		cmd->sock = HANDLE_NONE;
+		cmd->cookie = conn_cookie(&x->conns, index);
+		cmd->option.name = i;
+		cmd->option.value = c->opts->value[i];
+	}
+}
+
+bool opts_readable(const struct conn *c)
+{
+	uint32_t least = c->opts && c->opts->rcvlowat ? c->opts->rcvlowat : 1;
+
+	return c->rx_bytes >= least;
+}
+
 static int set_value(struct mtcp_context *x, const struct target *t,
 		     enum cmd_option name, int32_t value)
 {
@@ -121,7 +168,9 @@ static int set_value(struct mtcp_context *x, const struct target *t,
 		return -ENOMEM;
 	o->value[name] = value;
 	o->set |= 1u << name;
-	if (t->conn && t->conn->state == CONN_OPEN)
+	if (t->listener)
+		return listener_option(x, t->listener, name, value);
+	if (t->conn->state == CONN_OPEN)
 		send_option(x, t->conn, name, value);
 	return 0;
 }
@@ -131,6 +180,12 @@ static int set_integer(struct mtcp_context *x, const struct target *t,
 {
 	if (i->boolean)
 		value = value != 0;
+	if (i->option == CMD_OPT_TTL && value == -1)
+		value = i->standard;
+	if (i->option == CMD_OPT_MAXSEG && value && value < MSS_LEAST)
+		return -EINVAL;
+	if (i->option == CMD_OPT_DEFER_ACCEPT_S)
+		value = value < 0 ? 0 : value > 255 ? 255 : value;
 	if (value < i->least || value > i->most)
 		return -EINVAL;
 	return set_value(x, t, i->option, value);
@@ -212,6 +267,53 @@ static int set_reuse(const struct target *t, int name, int value)
 	return 0;
 }
 
+/* Connections and listeners by this port of mtcpd's alone; "": by any. */
+static int set_device(struct mtcp_context *x, const struct target *t,
+		      const void *val, socklen_t len)
+{
+	struct sock_opts *o = need(t);
+	char name[sizeof(o->device)] = "";
+	int port = -1;
+
+	if (!o)
+		return -ENOMEM;
+	if (t->conn && t->conn->state != CONN_NEW)
+		return -EINVAL;		/* its way is chosen */
+	memcpy(name, val, len < sizeof(name) ? len : sizeof(name) - 1);
+	if (name[0])
+		port = port_number(x, name);
+	if (name[0] && port < 0)
+		return port;
+	strcpy(o->device, name);
+	return set_value(x, t, CMD_OPT_PORT, port + 1);
+}
+
+static int set_lowat(const struct target *t, int value)
+{
+	struct sock_opts *o = need(t);
+
+	if (!o)
+		return -ENOMEM;
+	o->rcvlowat = value > 0 ? (uint32_t)value : value < 0 ? INT32_MAX : 1;
+	return 0;
+}
+
+/* Of an int, or of the one byte that IP options may be. */
+static int take_int(int level, const void *val, socklen_t len, int *value)
+{
+	uint8_t byte;
+
+	if (len >= sizeof(*value)) {
+		memcpy(value, val, sizeof(*value));
+		return 0;
+	}
+	if (level != IPPROTO_IP || len < 1)
+		return -EINVAL;
+	memcpy(&byte, val, 1);
+	*value = byte;
+	return 0;
+}
+
 static int set_option(struct mtcp_context *x, const struct target *t, int level,
 		      int name, const void *val, socklen_t len)
 {
@@ -227,9 +329,12 @@ static int set_option(struct mtcp_context *x, const struct target *t, int level,
 		return set_timeout(t, name, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return set_congestion(x, t, val, len);
-	if (len < sizeof(value))
+	if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+		return set_device(x, t, val, len);
+	if (take_int(level, val, len, &value))
 		return -EINVAL;
-	memcpy(&value, val, sizeof(value));
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		return set_lowat(t, value);
 	if (i && i->option == CMD_OPT_MAX_PACING && len >= sizeof(wide)) {
 		memcpy(&wide, val, sizeof(wide));
 		value = wide < UINT32_MAX ? (int)(uint32_t)wide : -1;
@@ -315,7 +420,7 @@ static int get_congestion(const struct sock_opts *o, void *val, socklen_t *len)
 	return give(val, len, name, sizeof(name));
 }
 
-/* SOL_SOCKET's that are an int and not the engine's; -ENOSYS: no such. */
+/* SOL_SOCKET's that are an int and not the engine's; -ENOPROTOOPT. */
 static int get_socket_int(const struct target *t, int name)
 {
 	const struct sock_opts *o = *t->opts;
@@ -335,18 +440,59 @@ static int get_socket_int(const struct target *t, int name)
 		return o && o->reuseaddr;
 	case SO_REUSEPORT:
 		return o && o->reuseport;
+	case SO_RCVLOWAT:
+		return o && o->rcvlowat ? (int)o->rcvlowat : 1;
+	case SO_SNDLOWAT:
+		return 1;
 	default:
-		return -ENOSYS;
+		return -ENOPROTOOPT;
 	}
 }
 
-static int get_option(const struct target *t, int level, int name, void *val,
-		      socklen_t *len)
+static int get_device(const struct sock_opts *o, void *val, socklen_t *len)
+{
+	const char *name = o ? o->device : "";
+
+	return give(val, len, name, name[0] ? strlen(name) + 1 : 0);
+}
+
+/* What only the daemon knows; -ENOSYS: not one of these. */
+static int get_asked(struct mtcp_context *x, const struct target *t, int level,
+		     int name, void *val, socklen_t *len)
+{
+	bool mss = level == IPPROTO_TCP && name == TCP_MAXSEG;
+	bool mtu = level == IPPROTO_IP && name == IP_MTU;
+	struct sock_info info;
+	int value, err = 0;
+
+	if (!mss && !mtu && (level != IPPROTO_TCP || name != TCP_INFO))
+		return -ENOSYS;
+	if (mss && (!t->conn || t->conn->state != CONN_OPEN))
+		return -ENOSYS;		/* as it was set */
+	if (mtu && (!t->conn || t->conn->state != CONN_OPEN))
+		return -ENOTCONN;
+	if (t->conn)
+		err = info_get(x, t->conn, &info);
+	else
+		info_listener(t->listener, &info);
+	if (err)
+		return err;
+	value = (int)(mss ? info.snd_mss : info.pmtu);
+	return mss || mtu ? give(val, len, &value, sizeof(value)) :
+			    give(val, len, &info, sizeof(info));
+}
+
+static int get_option(struct mtcp_context *x, const struct target *t, int level,
+		      int name, void *val, socklen_t *len)
 {
 	const struct integer *i = find_integer(level, name);
 	const struct sock_opts *o = *t->opts;
-	int value;
+	int value = get_asked(x, t, level, name, val, len);
 
+	if (value != -ENOSYS)
+		return value;
+	if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+		return get_device(o, val, len);
 	if (level == SOL_SOCKET && name == SO_LINGER)
 		return get_linger(o, val, len);
 	if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
@@ -357,7 +503,8 @@ static int get_option(const struct target *t, int level, int name, void *val,
 		value = o && o->set & 1u << i->option ? o->value[i->option] :
 							i->standard;
 	else
-		value = level == SOL_SOCKET ? get_socket_int(t, name) : -ENOSYS;
+		value = level == SOL_SOCKET ? get_socket_int(t, name) :
+						      -ENOPROTOOPT;
 	if (!i && value < 0)
 		return value;
 	return give(val, len, &value, sizeof(value));
@@ -375,8 +522,8 @@ MTCP_PUBLIC int mtcp_getsockopt(mctx_t mctx, int sockid, int level, int optname,
 	ctx_progress(x);
 	err = find_target(x, sockid, &t);
 	if (!err)
-		err = optval && optlen ? get_option(&t, level, optname, optval,
-						    optlen) : -EFAULT;
+		err = optval && optlen ? get_option(x, &t, level, optname,
+						    optval, optlen) : -EFAULT;
 	if (!err)
 		return 0;
 	errno = -err;

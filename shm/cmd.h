@@ -19,6 +19,8 @@
  *   quota of connections), ENOBUFS, and, for a CMD_F_BOUND port whose answers
  *   would reach another engine, EXDEV with that engine's number in
  *   event.limit: connect there.
+ *   CMD_OPTION with HANDLE_NONE before CMD_CONNECT, with the same cookie, says
+ *   what holds from the first SYN on; a connect of another cookie forgets it.
  *   A socket that fails later (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH ...) gets
  *   EVENT_ERROR with its handle and is closed like any other.
  *
@@ -90,6 +92,7 @@ enum cmd_option {		/* CMD_OPTION, in cmd.option.name */
 	CMD_OPT_TTL,		/* 1 - 255 */
 	CMD_OPT_MTU_DISCOVER,	/* IP_PMTUDISC_* of <netinet/in.h> */
 	CMD_OPT_FASTOPEN,	/* listeners: how many may wait; 0: none */
+	CMD_OPT_PORT,		/* only by this port (CTL_PORT) + 1; 0: any */
 	CMD_OPT_CONGESTION,	/* enum cmd_cc */
 	CMD_OPT_MAX_PACING,	/* bytes a second, unsigned; 0, ~0: no limit */
 	CMD_OPTS

@@ -14,6 +14,9 @@
  *	UNLISTEN      this context no longer accepts; the listener goes with
  *	              its last member, what nobody took gets RST
  *	HOLD          one more holder of a socket: client `peer` may take it
+ *	OPTION        of a listener, in every engine (sockets' are CMD_OPTION)
+ *	INFO       -> struct sock_info of a socket that we hold
+ *	PORT       -> the number of a port (CMD_OPT_PORT)
  *
  * A slab's class is published in the segment's header slab (layout.h,
  * slab_class_offset) before any record names a block of it; the daemon keeps
@@ -28,6 +31,8 @@
 #define SHM_CTL_H
 
 #include <stdint.h>
+
+#include "shm/info.h"
 
 #define CTL_SOCKET	"/run/mtcpd/mtcpd.sock"	 /* clients; seqpacket */
 #define CTL_ADMIN	"/run/mtcpd/admin.sock"	 /* mtcpctl; stream, JSON lines */
@@ -45,6 +50,9 @@ enum ctl_type {
 	CTL_UNLISTEN,
 	CTL_HOLD,
 	CTL_DETACHED,		/* reply only: why the daemon lets go */
+	CTL_OPTION,
+	CTL_INFO,
+	CTL_PORT,
 	CTL_TYPES
 };
 
@@ -74,6 +82,14 @@ struct ctl_request {
 		} listen;
 		struct { uint64_t listener; uint32_t context; } unlisten;
 		struct { uint64_t sock; uint32_t peer; } hold;
+		struct {
+			uint64_t listener;
+			uint32_t context;	/* a member */
+			uint32_t name;		/* enum cmd_option */
+			int32_t value;
+		} option;
+		struct { uint64_t sock; } info;
+		struct { char name[64]; } port;	/* of mtcpd.conf, or device */
 		uint8_t bytes[120];
 	};
 };
@@ -103,6 +119,8 @@ struct ctl_reply {
 			uint64_t listener;
 			uint16_t port;		/* network order */
 		} listen;
+		struct sock_info info;
+		struct { uint32_t port; } port;
 		uint8_t bytes[176];
 	};
 	char text[CTL_TEXT_BYTES];	/* a sentence when error is set */

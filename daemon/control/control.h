@@ -198,6 +198,7 @@ struct client {
 	uint32_t op_context;		/* what it is about */
 	uint64_t op_listener;
 	int op_error;			/* errno, while it is undone */
+	struct sock_info op_info;	/* an engine fills it */
 };
 
 void client_accept(struct control *c, int fd);
@@ -243,6 +244,17 @@ void unlisten_request(struct client *cl, const struct ctl_request *req);
 /* A context, or with ~0 all of a client's, leaves every listener. */
 void listeners_leave(struct client *cl, uint32_t context);
 void listeners_free_all(struct control *c);
+
+/* Member of @l that is @cl's @context (~0: any), or -1; NULL: no such id. */
+int listener_member(const struct listener *l, const struct client *cl,
+		    uint32_t context);
+struct listener *listener_by_id(const struct control *c, uint64_t id);
+
+/* ---- option.c: listeners' options, TCP_INFO, names of ports ---- */
+
+void option_request(struct client *cl, const struct ctl_request *req);
+void info_request(struct client *cl, const struct ctl_request *req);
+void port_request(struct client *cl, const struct ctl_request *req);
 
 /* ---- hole.c: SIGBUS in a client's range ---- */
 

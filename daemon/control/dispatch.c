@@ -81,6 +81,15 @@ static void dispatch_attached(struct client *cl, const struct ctl_request *req)
 	case CTL_HOLD:
 		hold_request(cl, req);
 		break;
+	case CTL_OPTION:
+		option_request(cl, req);
+		break;
+	case CTL_INFO:
+		info_request(cl, req);
+		break;
+	case CTL_PORT:
+		port_request(cl, req);
+		break;
 	case CTL_HELLO:
 		bad_request(cl, "HELLO was said before");
 		break;

@@ -16,7 +16,7 @@ static struct client *client_of(struct op *op)
 
 /* ---- the table ---- */
 
-static struct listener *listener_by_id(const struct control *c, uint64_t id)
+struct listener *listener_by_id(const struct control *c, uint64_t id)
 {
 	struct listener *l = c->listeners;
 
@@ -44,8 +44,8 @@ static bool overlaps(const struct listener *l, const struct ip_addr *addr,
 		addr_is_any(addr));
 }
 
-static int member_index(const struct listener *l, const struct client *cl,
-			uint32_t context)
+int listener_member(const struct listener *l, const struct client *cl,
+		    uint32_t context)
 {
 	for (uint32_t i = 0; i < l->member_count; i++)
 		if (l->members[i].client == cl &&
@@ -58,7 +58,7 @@ static int member_index(const struct listener *l, const struct client *cl,
 static bool may_share(const struct listener *l, const struct client *cl,
 		      uint16_t flags)
 {
-	return member_index(l, cl, ~0u) >= 0 ||
+	return listener_member(l, cl, ~0u) >= 0 ||
 	       (l->uid == cl->uid && (l->flags & flags & CTL_LISTEN_SHARED));
 }
 
@@ -67,7 +67,7 @@ static uint32_t listeners_of(const struct client *cl)
 	uint32_t n = 0;
 
 	for (struct listener *l = cl->control->listeners; l; l = l->next)
-		n += member_index(l, cl, ~0u) >= 0;
+		n += listener_member(l, cl, ~0u) >= 0;
 	return n;
 }
 
@@ -142,7 +142,7 @@ void listeners_leave(struct client *cl, uint32_t context)
 		int index;
 
 		next = l->next;
-		while ((index = member_index(l, cl, context)) >= 0) {
+		while ((index = listener_member(l, cl, context)) >= 0) {
 			bool last = l->member_count == 1;
 			struct mail m;
 
@@ -233,7 +233,7 @@ static bool check_conflicts(struct client *cl, const struct ctl_request *req,
 			return false;
 		}
 		if (addr_eq(&l->addr, addr) &&
-		    member_index(l, cl, req->listen.context) >= 0) {
+		    listener_member(l, cl, req->listen.context) >= 0) {
 			client_fail(cl, EADDRINUSE, "this context listens on "
 				    "port %u already", ntohs(port));
 			return false;
@@ -275,7 +275,7 @@ static void listening(struct control *c, struct op *op)
 	ENSURE(l, "a member stays until it or its client leaves");
 	if (op->error) {
 		cl->op_error = -op->error;
-		listen_undo(c, cl, l, member_index(l, cl, cl->op_context));
+		listen_undo(c, cl, l, listener_member(l, cl, cl->op_context));
 		return;
 	}
 	r.listen.listener = l->id;
@@ -336,7 +336,7 @@ void unlisten_request(struct client *cl, const struct ctl_request *req)
 	struct control *c = cl->control;
 	struct listener *l = listener_by_id(c, req->unlisten.listener);
 	int index = l && req->unlisten.context < CONTEXTS_MAX ?
-		    member_index(l, cl, req->unlisten.context) : -1;
+		    listener_member(l, cl, req->unlisten.context) : -1;
 	struct mail m;
 
 	if (index < 0) {

@@ -231,6 +231,18 @@ int accept_listen(struct engine *e, const struct mail *m)
 	return -ENOBUFS;
 }
 
+int accept_option(struct engine *e, const struct mail *m)
+{
+	struct context *c = context_find(e, m->option.client,
+					 m->option.context);
+	struct member *mb = c ? member_of(c, m->option.id) : NULL;
+
+	if (!mb)
+		return -ENOENT;
+	return tcp_listener_option(e->tcp, mb->listener->tcp, m->option.name,
+				   m->option.value);
+}
+
 static void leave(struct engine *e, struct member *m)
 {
 	struct listener *l = m->listener;

@@ -135,6 +135,36 @@ static void connected_begins(struct engine *e, struct context *c, uint32_t conn,
 	socket_list(e, conn, LIST_NAMELESS, nameless_bucket(e, c->slot, cookie));
 }
 
+/* What was set before the connect holds from the first SYN on. */
+static void early_apply(struct engine *e, struct context *c, uint32_t conn,
+			uint32_t cookie)
+{
+	uint32_t set = c->early_cookie == cookie ? c->early_set : 0;
+
+	c->early_set = 0;
+	for (uint32_t i = 1; i < CMD_OPTS; i++)
+		if (set & 1u << i)
+			tcp_option(e->tcp, conn, i, c->early[i], e->now);
+}
+
+static void early_option(struct context *c, const struct cmd *cmd)
+{
+	if (c->early_cookie != cmd->cookie)
+		c->early_set = 0;
+	c->early_cookie = cmd->cookie;
+	c->early_set |= 1u << cmd->option.name;
+	c->early[cmd->option.name] = cmd->option.value;
+}
+
+/* SO_BINDTODEVICE: the way must be by the port that was named. */
+static bool wrong_port(const struct context *c, uint32_t cookie,
+		       const struct net_path *path)
+{
+	return c->early_cookie == cookie &&
+	       (c->early_set & 1u << CMD_OPT_PORT) && c->early[CMD_OPT_PORT] &&
+	       c->early[CMD_OPT_PORT] != path->port + 1;
+}
+
 static int connect_checked(struct engine *e, struct context *c,
 			   const struct cmd_connect *in, uint32_t *owner)
 {
@@ -156,6 +186,8 @@ static int connect_checked(struct engine *e, struct context *c,
 	err = net_lookup(e->net, &src, &tc.remote, &path);
 	if (err)
 		return err;
+	if (wrong_port(c, in->cookie, &path))
+		return -ENETUNREACH;
 	tc.local = path.src;
 	tc.mtu = path.mtu;
 	key = (struct tuple_key){ path.src, tc.remote, tc.rport };
@@ -166,6 +198,7 @@ static int connect_checked(struct engine *e, struct context *c,
 	if (err < 0)
 		return err;
 	connected_begins(e, c, (uint32_t)err, &path, in->cookie);
+	early_apply(e, c, (uint32_t)err, in->cookie);
 	return 0;
 }
 
@@ -365,6 +398,10 @@ static void do_option(struct engine *e, struct context *c,
 
 	if (cmd->option.name == 0 || cmd->option.name >= CMD_OPTS) {
 		bad(e, c, DETACH_BAD_RECORD);
+		return;
+	}
+	if (cmd->sock == HANDLE_NONE) {
+		early_option(c, cmd);
 		return;
 	}
 	conn = find_own(e, c, cmd->sock);

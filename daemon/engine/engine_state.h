@@ -118,6 +118,9 @@ struct context {
 	struct member *members;
 	struct context *next;		/* of the client */
 	uint32_t end_tag;		/* MAIL_CONTEXT_DEL's, answered at the end */
+	uint32_t early_cookie;		/* of the next connect, which options */
+	uint32_t early_set;		/* hold for: bit an enum cmd_option */
+	int32_t early[CMD_OPTS];
 };
 
 enum client_state { CLIENT_NONE, CLIENT_LIVE, CLIENT_LEAVING };
@@ -300,6 +303,7 @@ void command_drain(struct engine *e, struct context *c);
 /* ---- accept.c ---- */
 int accept_listen(struct engine *e, const struct mail *m);
 int accept_unlisten(struct engine *e, const struct mail *m);
+int accept_option(struct engine *e, const struct mail *m);
 /* The context's credits vanish, it leaves all its listeners. */
 void accept_leave(struct engine *e, struct context *c);
 /* @count of @cookies; -EPROTO: more than CMD_CREDIT_MAX. */

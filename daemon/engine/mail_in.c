@@ -83,6 +83,19 @@ static int hold(struct engine *e, const struct mail *m)
 	return socket_hold(e, conn, peer);
 }
 
+static int info(struct engine *e, const struct mail *m)
+{
+	uint32_t conn = handle_index(m->info.sock);
+
+	if (handle_engine(m->info.sock) != e->cfg.index || conn == 0 ||
+	    conn > e->cfg.tcp.max_conns ||
+	    !tcp_conn_valid(e->tcp, conn, handle_generation(m->info.sock)) ||
+	    !socket_held(e, conn, m->info.client))
+		return -ENOENT;
+	tcp_sock_info(e->tcp, conn, m->info.out, e->now);
+	return 0;
+}
+
 static uint32_t list_conns(struct engine *e, struct mail *answer,
 			   struct tcp_info *out, int max)
 {
@@ -175,6 +188,12 @@ static void handle(struct engine *e, const struct mail *m)
 		break;
 	case MAIL_HOLD:
 		err = hold(e, m);
+		break;
+	case MAIL_OPTION:
+		err = accept_option(e, m);
+		break;
+	case MAIL_INFO:
+		err = info(e, m);
 		break;
 	case MAIL_NET_CONFIG:
 		err = net_apply(e, m->config.ptr);

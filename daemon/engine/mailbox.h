@@ -36,6 +36,8 @@ enum mail_type {
 	MAIL_NET_CONFIG,	/* .ptr: struct net_config, immutable until DONE */
 	MAIL_LIST,		/* .list: fill a slice of a listing */
 	MAIL_STOP,		/* .stop: close what is open, within a bound */
+	MAIL_OPTION,		/* .option: of a listener */
+	MAIL_INFO,		/* .info: struct sock_info of a socket */
 	/* engine to control */
 	MAIL_DONE,		/* .done: answer to a tag */
 	MAIL_WANT_SLAB,		/* .slab: client, cls; slab: the asking engine.
@@ -80,6 +82,17 @@ struct mail {
 			uint32_t client, context;
 		} listen;
 		struct { uint64_t sock; uint32_t client, peer; } hold;
+		struct {
+			uint64_t id;		/* of the listener */
+			uint32_t client, context;
+			uint32_t name;		/* enum cmd_option */
+			int32_t value;
+		} option;
+		struct {
+			uint64_t sock;
+			uint32_t client, zero;
+			void *out;		/* until DONE */
+		} info;
 		struct { void *ptr; } config;
 		struct {
 			uint32_t what;		/* enum mail_list */

@@ -199,7 +199,8 @@ struct tcb_set {
 	uint8_t defer_accept_s;		/* listener: SYN-ACKs without data */
 	uint8_t linger0;		/* close is abort */
 	uint8_t cc;			/* enum cmd_cc */
-	uint32_t pad[4];
+	uint8_t port;			/* listener: only this one + 1 */
+	uint8_t pad[15];
 };
 _Static_assert(sizeof(struct tcb_set) == 64, "one line");
 

@@ -31,6 +31,7 @@
 #include "base/mono.h"
 #include "mem/block.h"
 #include "net/hdr.h"
+#include "shm/info.h"
 #include "shm/rss.h"
 
 struct tcp_env;			/* tcp/env.h: the whole state of one engine's TCP */
@@ -338,6 +339,10 @@ const char *tcp_state_name(uint8_t state);	/* "ESTABLISHED" ... */
 /* One connection's entry: its addresses, MSS and state for announcing it. */
 void tcp_describe(const struct tcp_env *env, uint32_t conn,
 		  struct tcp_info *out);
+
+/* TCP_INFO of a connection. */
+void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
+		   mono_t now);
 
 /* Up to @max connections from @*cursor on; 0: the end.  Bounded work. */
 int tcp_list(const struct tcp_env *env, uint32_t *cursor, struct tcp_info *out,

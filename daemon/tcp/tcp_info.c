@@ -140,3 +140,84 @@ bool tcp_is_empty(const struct tcp_env *env)
 	       env->tws.used == 0 && env->extents.used == 0 &&
 	       env->exts.used == 0;
 }
+
+/* ---- TCP_INFO ---- */
+
+static uint8_t linux_state(uint8_t state)
+{
+	static const uint8_t numbers[TCP_STATES] = {
+		[TCP_CLOSED] = 7, [TCP_LISTEN] = 10, [TCP_SYN_SENT] = 2,
+		[TCP_SYN_RECEIVED] = 3, [TCP_ESTABLISHED] = 1,
+		[TCP_FIN_WAIT_1] = 4, [TCP_FIN_WAIT_2] = 5,
+		[TCP_CLOSE_WAIT] = 8, [TCP_CLOSING] = 11,
+		[TCP_LAST_ACK] = 9, [TCP_TIME_WAIT] = 6,
+	};
+
+	return numbers[state];
+}
+
+static uint32_t segments(uint32_t bytes, uint32_t mss)
+{
+	return mss ? (bytes + mss - 1) / mss : 0;
+}
+
+static uint8_t options_of(const struct tcb *t)
+{
+	uint8_t o = 0;
+
+	if (t->flags & T_TS)
+		o |= INFO_TIMESTAMPS;
+	if (t->snd_wscale || t->rcv_wscale)
+		o |= INFO_WSCALE;
+	return o;
+}
+
+static void info_times(const struct tcp_env *env, const struct tcb *t,
+		       struct sock_info *out)
+{
+	out->rto_us = rtt_rto_ms(t) * 1000;
+	out->ato_us = env->cfg.delack_ms * 1000;
+	out->rtt_us = t->srtt_us;
+	out->rttvar_us = t->rttvar_us;
+	out->last_data_sent_ms = now_ms(env) - t->moved_ms;
+	out->last_data_recv_ms = now_ms(env) - t->heard_ms;
+	out->last_ack_recv_ms = out->last_data_recv_ms;
+}
+
+static void info_sending(const struct tcb *t, struct sock_info *out)
+{
+	out->snd_mss = t->mss;
+	out->unacked = segments(t->snd_nxt - t->snd_una, t->mss);
+	out->snd_cwnd = segments(t->cwnd, t->mss);
+	out->snd_ssthresh = t->ssthresh == UINT32_MAX ? INT32_MAX :
+			    segments(t->ssthresh, t->mss);
+	out->notsent_bytes = seq_lt(t->snd_nxt, t->snd_end) ?
+			     t->snd_end - t->snd_nxt : 0;
+	out->total_retrans = t->retransmits;
+	out->bytes_acked = snd_data_una(t) - (t->iss + 1);
+	out->pmtu = t->pmtu && t->pmtu < t->mtu ? t->pmtu : t->mtu;
+}
+
+void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
+		   mono_t now)
+{
+	const struct tcb *t = tcb_at(env, conn);
+	uint32_t headers = addr_is_v4(&t->tuple.remote) ? 40 : 60;
+
+	env->now = now;
+	memset(out, 0, sizeof(*out));
+	out->state = linux_state(t->state);
+	out->ca_state = t->flags & T_RECOVERY ? 3 : t->retries ? 4 : 0;
+	out->retransmits = t->retries;
+	out->probes = t->keep_probes;
+	out->backoff = t->backoff;
+	out->options = options_of(t);
+	out->wscales = (uint8_t)(t->snd_wscale | t->rcv_wscale << 4);
+	info_times(env, t, out);
+	info_sending(t, out);
+	out->rcv_mss = t->rcv_mss;
+	out->rcv_ssthresh = t->rcv_adv - t->rcv_nxt;
+	out->rcv_space = recv_limit(env, t);
+	out->advmss = t->mtu > headers ? t->mtu - headers : 0;
+	out->reordering = 3;
+}

@@ -463,6 +463,16 @@ static struct tcb *cookie_in(struct tcp_env *env, uint32_t listener,
 	return accept_begin(env, &r, hash, s, false);
 }
 
+/* SO_BINDTODEVICE of the listener. */
+static bool port_allowed(const struct tcp_env *env, uint32_t listener,
+			 const struct seg *s)
+{
+	const struct tcb_set *set =
+		pool_at(&env->sets, env->listeners[listener].set);
+
+	return !set->port || set->port == s->port + 1;
+}
+
 struct tcb *listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
 		      uint32_t hash, const struct seg *s, seq_t iss_after,
 		      bool has_after)
@@ -474,7 +484,7 @@ struct tcb *listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
 		drop(env, TCP_DROP_STATE);
 		return NULL;
 	}
-	if (!i) {
+	if (!i || !port_allowed(env, i, s)) {
 		drop(env, TCP_DROP_NO_LISTENER);
 		reply_reset(env, tuple, s);
 		return NULL;

@@ -93,6 +93,7 @@ static const struct number numbers[CMD_OPTS] = {
 	[CMD_OPT_TOS] = N(tos, 0, 255),
 	[CMD_OPT_TTL] = N(ttl, 1, 255),
 	[CMD_OPT_MTU_DISCOVER] = N(mtu_discover, 0, 5),
+	[CMD_OPT_PORT] = N(port, 0, TCP_PORTS_MAX),
 	[CMD_OPT_FASTOPEN] = N(fastopen, 0, UINT16_MAX),
 	[CMD_OPT_CONGESTION] = N(cc, 0, CMD_CCS - 1),
 	[CMD_OPT_MAX_PACING] = N(pacing_rate, INT32_MIN, INT32_MAX),

@@ -109,6 +109,23 @@ static void on_listen(struct fake *f, const struct ctl_request *req,
 	reply(f, r, NULL, 0);
 }
 
+static void on_info(struct fake *f, struct ctl_reply *r)
+{
+	uint32_t n = f->infos++;
+
+	r->info = f->info;
+	if (n < 4 && f->info_states[n])
+		r->info.state = f->info_states[n];
+}
+
+static void on_port(const struct ctl_request *req, struct ctl_reply *r)
+{
+	if (!strcmp(req->port.name, "uplink"))
+		r->port.port = 3;
+	else
+		r->error = ENODEV;
+}
+
 static void serve(struct fake *f, const struct ctl_request *req)
 {
 	struct ctl_reply r = { .type = req->type, .tag = req->tag };
@@ -125,6 +142,17 @@ static void serve(struct fake *f, const struct ctl_request *req)
 		return;
 	case CTL_UNLISTEN:
 		f->unlistens++;
+		break;
+	case CTL_OPTION:
+		f->option.name = req->option.name;
+		f->option.value = req->option.value;
+		f->options++;
+		break;
+	case CTL_INFO:
+		on_info(f, &r);
+		break;
+	case CTL_PORT:
+		on_port(req, &r);
 		break;
 	case CTL_HOLD:
 		f->holds++;

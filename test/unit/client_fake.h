@@ -3,7 +3,8 @@
  *
  *	test thread: library calls  --rings-->  the same thread: fake_cmd()
  *	             epoll_wait()   <--rings--                   fake_event()
- *	control thread: answers HELLO, CONTEXT, LISTEN, UNLISTEN, HOLD
+ *	control thread: answers HELLO, CONTEXT, LISTEN, UNLISTEN, HOLD, OPTION,
+ *	                INFO, PORT
  *
  * The library attaches to it as to mtcpd, through a Unix socket; the test
  * plays the engines by hand, so every order of events can be had.
@@ -41,6 +42,10 @@ struct fake {
 	struct ring event[FAKE_CONTEXTS][FAKE_ENGINES];
 	_Atomic uint32_t listens, unlistens, holds, ends;
 	uint64_t listener_id;		/* of the last LISTEN */
+	_Atomic uint32_t options, infos;	/* answered */
+	struct { uint32_t name; int32_t value; } option;	/* the last */
+	struct sock_info info;		/* to answer INFO with */
+	_Atomic uint8_t info_states[4];	/* of the next INFOs; 0: as info */
 	int listen_error;		/* to answer the next LISTEN with */
 	uint32_t next_block[BLOCK_CLASSES];
 };
