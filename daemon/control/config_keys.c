@@ -259,6 +259,11 @@ static const struct config_key keys[] = {
 	{ "tcp", "max_syn", set_uint32, AT(tcp.max_syn), RANGE(16, 4194304) },
 	{ "tcp", "syn_cookies", set_word, AT(tcp.syn_cookies),
 	  .allowed = "auto, never, always" },
+	{ "tcp", "mtu_probing", set_word, AT(tcp.mtu_probing),
+	  .allowed = "no, yes" },
+	{ "tcp", "min_pmtu", set_uint32, AT(tcp.min_pmtu), RANGE(68, 1500) },
+	{ "tcp", "pmtu_expires_s", set_uint32, AT(tcp.pmtu_expires_ms),
+	  RANGE(60, 86400), .scale = 1000 },
 	{ "tcp", "max_time_wait", set_uint32, AT(tcp.max_time_wait),
 	  RANGE(16, 16777216) },
 	{ "tcp", "local_ports", set_local_ports, 0, RANGE(1024, 65535), .allowed =

@@ -31,6 +31,9 @@ static const struct field tcp_fields[] = {
 	T(zero_window_probes), T(challenge_acks), T(time_wait_reused),
 	T(time_wait_evicted), T(syn_evicted), T(conns), T(listeners),
 	T(time_wait), T(syn_received), T(hystart_exits), T(idle_restarts),
+	T(icmp_pmtu), T(icmp_soft), T(icmp_refused), T(icmp_unknown),
+	T(icmp_stale), T(icmp_ignored), T(pmtu_black_holes), T(pmtu_probes),
+	T(pmtu_probes_good), T(pmtu_probes_lost),
 	T(syncookies_sent), T(syncookies_accepted), T(syncookies_bad),
 };
 #undef T

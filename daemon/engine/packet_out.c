@@ -191,7 +191,7 @@ static void emit(struct engine *e, struct port_side *p, struct net_path *path,
 {
 	struct net_tx out = {
 		.src = tx->src, .dst = tx->dst, .proto = IPPROTO_TCP,
-		.tos = tx->tos, .ttl = tx->ttl, .dont_fragment = true,
+		.tos = tx->tos, .ttl = tx->ttl, .dont_fragment = tx->df,
 	};
 	int err;
 

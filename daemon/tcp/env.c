@@ -20,7 +20,8 @@ void tcp_config_default(struct tcp_config *cfg)
 		.rcv_wnd_max = 6u << 20, .snd_buf_initial = 256u << 10,
 		.snd_buf_max = 4u << 20, .initial_cwnd = 10,
 		.keep_idle_s = 7200, .keep_intvl_s = 75, .keep_cnt = 9,
-		.fin_wait2_ms = 60000, .timestamps = true,
+		.mtu_probing = TCP_PROBING_ON, .min_pmtu = 552,
+		.pmtu_expires_ms = 600000, .fin_wait2_ms = 60000, .timestamps = true,
 		.window_scaling = true, .cc = "cubic", .engines = 1,
 	};
 }
@@ -31,7 +32,8 @@ static int check_config(const struct tcp_config *c)
 	    !c->max_syn || c->max_extents < 16 ||
 	    c->syn_ack_retries >= SYN_LEVELS || c->syn_retries > 30 ||
 	    c->rcv_wnd_max > 16u << 20 || c->rcv_wnd_initial < 1024 ||
-	    c->syn_cookies > TCP_COOKIES_ALWAYS || !c->initial_cwnd || !c->rto_min_ms || !c->rto_initial_ms ||
+	    c->syn_cookies > TCP_COOKIES_ALWAYS ||
+	    c->mtu_probing > TCP_PROBING_ON || c->min_pmtu < 68 || !c->initial_cwnd || !c->rto_min_ms || !c->rto_initial_ms ||
 	    c->max_conns >= 1u << FLOW_INDEX_BITS)
 		return -EINVAL;
 	return 0;
@@ -69,8 +71,9 @@ static int alloc_tables(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 	env->listeners = alloc(arg, "tcp listeners",
 			       (c->max_listeners + 1) * sizeof(struct listener));
 	env->port_listeners = alloc(arg, "tcp ports", 65536 * sizeof(uint32_t));
+	env->paths = alloc(arg, "tcp paths", PATH_RECS * sizeof(struct path_rec));
 	env->replies = alloc(arg, "tcp replies", REPLIES * sizeof(struct reply));
-	if (!env->listeners || !env->port_listeners || !env->replies)
+	if (!env->listeners || !env->port_listeners || !env->replies || !env->paths)
 		return -ENOMEM;
 	return flow_init(env, flows, alloc, arg);
 }
@@ -361,6 +364,7 @@ bool tcp_next_reply(struct tcp_env *env, struct tcp_tx *tx)
 	tx->mss = 0;
 	tx->tos = 0;
 	tx->ttl = 64;
+	tx->df = true;
 	tx->conn = 0;
 	counter_add(&env->stats.segs_out, 1);
 	return true;

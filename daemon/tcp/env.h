@@ -61,6 +61,24 @@ struct tw_rec {
 _Static_assert(sizeof(struct tw_rec) == 64, "ARCHITECTURE, decision 4");
 _Static_assert(offsetof(struct tw_rec, tuple) == 4, "as in the tcb");
 
+/* A host that was talked to: tcp_path.c. */
+struct path_rec {
+	struct ip_addr remote;
+	uint32_t used_ms;
+	uint32_t pmtu_until_ms;
+	uint16_t pmtu;			/* 0: not known */
+	uint16_t tfo_mss;
+	uint8_t used;
+	uint8_t tfo_len;		/* of the cookie; 0: none */
+	uint8_t tfo_tries;		/* SYNs with data that nobody answered */
+	uint8_t zero;
+	uint32_t tfo_until_ms;		/* no Fast Open before then */
+	uint8_t tfo_cookie[16];
+	uint8_t pad[12];
+};
+_Static_assert(sizeof(struct path_rec) == 64, "one line");
+#define PATH_RECS	16384u		/* a power of two */
+
 struct listener {
 	struct ip_addr addr;
 	uint16_t port;		/* network order */
@@ -136,6 +154,7 @@ struct tcp_env {
 	uint32_t ready_head, ready_tail;	/* listeners */
 	struct list_ends syn_level[SYN_LEVELS];
 	struct list_ends tw;		/* by expiry */
+	struct path_rec *paths;		/* PATH_RECS */
 	struct reply *replies;
 	uint32_t reply_head, reply_tail;	/* free-running */
 	uint64_t random;		/* generator's state */
@@ -290,6 +309,30 @@ void set_init(struct tcp_env *env);	/* record 0 */
 void set_unref(struct tcp_env *env, uint32_t set);
 /* @set for one more user. */
 uint32_t set_share(struct tcp_env *env, uint32_t set);
+
+/* ---- tcp_path.c ---- */
+
+/* NULL: nothing is known of it. */
+struct path_rec *path_find(const struct tcp_env *env,
+			   const struct ip_addr *remote);
+struct path_rec *path_get(struct tcp_env *env, const struct ip_addr *remote);
+
+/* ---- tcp_pmtu.c ---- */
+
+/* A new connection: what is known of its way. */
+void pmtu_begin(struct tcp_env *env, struct tcb *t);
+/* A router says that @mtu (0: unsaid) is the most; false: not believed. */
+bool pmtu_told(struct tcp_env *env, struct tcb *t, uint16_t mtu);
+/* Must routers not fragment its segments? */
+bool pmtu_df(const struct tcp_env *env, const struct tcb *t);
+/* The retransmission timer ran out: a black hole, perhaps. */
+void pmtu_timeout(struct tcp_env *env, struct tcb *t);
+/* Payload bytes of a probe to be sent now from snd_nxt; 0: none. */
+uint32_t pmtu_probe(struct tcp_env *env, struct tcb *t);
+/* snd_una has moved. */
+void pmtu_acked(struct tcp_env *env, struct tcb *t);
+/* What begins at snd_una is lost; true: it was the probe, no congestion. */
+bool pmtu_lost(struct tcp_env *env, struct tcb *t);
 
 /* ---- tcp_rtt.c ---- */
 

@@ -162,11 +162,13 @@ struct tcb {
 	uint8_t error, soft_error;	/* errno */
 	uint8_t keep_probes;		/* sent since heard */
 	uint8_t quick;			/* full segments still acked at once */
-	uint16_t pmtu;			/* told by ICMP; 0: not */
+	uint16_t pmtu;			/* tcp_pmtu.c; 0: as mtu */
 	/* line 4 */
 	uint64_t path[TCP_PATH_BYTES / 8];
 	uint32_t set;			/* struct tcb_set, 0: all defaults */
-	uint32_t spare[2];
+	uint32_t pmtu_until_ms;		/* with pmtu: search again then */
+	uint16_t pmtu_high;		/* not known to fail; 0: no search */
+	uint16_t spare;
 	uint32_t snd_limit;		/* bytes */
 };
 _Static_assert(offsetof(struct tcb, snd_nxt) == 64, "line 1");
@@ -195,7 +197,7 @@ struct tcb_set {
 	uint16_t fastopen;		/* listener: SYNs with data at once */
 	uint8_t keep_cnt, syn_count;
 	uint8_t tos, ttl;		/* ttl never 0 */
-	uint8_t mtu_discover;		/* IP_PMTUDISC_* */
+	uint8_t mtu_discover;		/* IP_PMTUDISC_* + 1 */
 	uint8_t defer_accept_s;		/* listener: SYN-ACKs without data */
 	uint8_t linger0;		/* close is abort */
 	uint8_t cc;			/* enum cmd_cc */
@@ -212,6 +214,9 @@ struct tcb_ext {
 	uint16_t ooo_count;
 	uint16_t has_fin;		/* a FIN came early, at: */
 	seq_t fin_seq;
+	seq_t pmtu_seq;			/* of the probe in flight */
+	uint16_t pmtu_probe;		/* its size, IP bytes; 0: none */
+	uint16_t pmtu_fails;		/* probes lost in this search */
 	union cc_state cc;
 	struct sack_board sack;
 };

@@ -72,6 +72,9 @@ int tcp_cc_find(const char *name);
 /* When a SYN is answered by a cookie (RFC 4987 3.6). */
 enum tcp_cookies { TCP_COOKIES_AUTO, TCP_COOKIES_NEVER, TCP_COOKIES_ALWAYS };
 
+/* Black-hole detection and search of the path MTU (RFC 4821). */
+enum tcp_probing { TCP_PROBING_OFF, TCP_PROBING_ON };
+
 struct tcp_config {
 	uint32_t max_conns;		/* TCBs of this engine */
 	uint32_t max_listeners;
@@ -91,6 +94,9 @@ struct tcp_config {
 	uint32_t keep_idle_s, keep_intvl_s, keep_cnt;
 	uint32_t fin_wait2_ms;		/* orphans only; default 60000 */
 	uint32_t syn_cookies;		/* enum tcp_cookies */
+	uint32_t mtu_probing;		/* enum tcp_probing */
+	uint32_t min_pmtu;		/* IP bytes; less is not believed: 552 */
+	uint32_t pmtu_expires_ms;	/* RFC 1191 6.3; default 600000 */
 	bool timestamps, window_scaling;
 	char cc[16];			/* a name that cc_find() knows; default cubic */
 	uint32_t engine, engines;	/* for handles and local ports */
@@ -255,6 +261,7 @@ struct tcp_tx {
 	uint32_t payload_len;
 	uint16_t mss;			/* payload bytes a segment: gso_size */
 	uint8_t tos, ttl;
+	bool df;			/* must not be fragmented */
 	uint32_t conn;			/* 0: a reply without connection */
 	uint32_t pieces;
 	struct { const uint8_t *bytes; uint32_t len; } piece[TCP_TX_PIECES];
@@ -356,6 +363,10 @@ struct tcp_stats {
 	counter_t resets, out_of_order, zero_window_probes, challenge_acks;
 	counter_t hystart_exits, idle_restarts;
 	counter_t time_wait_reused, time_wait_evicted, syn_evicted;
+	counter_t icmp_pmtu, icmp_soft, icmp_refused;	/* believed */
+	counter_t icmp_unknown, icmp_stale, icmp_ignored;	/* not */
+	counter_t pmtu_black_holes, pmtu_probes, pmtu_probes_good;
+	counter_t pmtu_probes_lost;
 	counter_t syncookies_sent, syncookies_accepted, syncookies_bad;
 	counter_t conns, listeners, time_wait, syn_received;	/* gauges */
 };

@@ -38,7 +38,8 @@ static void enter_recovery(struct tcp_env *env, struct tcb *t)
 
 	if (!seq_gt(t->snd_una, x->recover))	/* RFC 6582 3.2, step 2 */
 		return;
-	t->ssthresh = cong_ssthresh(env, t);
+	/* A lost probe of the path MTU is no congestion (RFC 4821 7.6.2). */
+	t->ssthresh = pmtu_lost(env, t) ? t->cwnd : cong_ssthresh(env, t);
 	t->cwnd = t->ssthresh + DUP_ACKS * t->mss;
 	x->recover = t->snd_max;
 	t->flags |= T_RECOVERY | T_REXMIT;
@@ -142,6 +143,7 @@ static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
 	}
 	t->retries = t->backoff = 0;
 	t->moved_ms = now_ms(env);
+	pmtu_acked(env, t);
 	if (t->flags & T_RECOVERY) {
 		restart = recovery_acked(env, t, acked);
 	} else {

@@ -14,8 +14,6 @@ enum {
 	UNREACHABLE_PORT, UNREACHABLE_FRAG_NEEDED
 };
 
-#define PMTU_FLOOR	552	/* less is not believed, as Linux does */
-
 static int errno_of(const struct tcp_icmp *e)
 {
 	if (e->type == ICMP_TIME_EXCEEDED)
@@ -38,16 +36,37 @@ static void frag_needed(struct tcp_env *env, struct tcb *t, uint16_t mtu)
 {
 	uint16_t before = t->mss;
 
-	if (mtu < PMTU_FLOOR)
-		mtu = PMTU_FLOOR;
-	if (t->pmtu && t->pmtu <= mtu)
+	if (!pmtu_told(env, t, mtu)) {
+		counter_add(&env->stats.icmp_ignored, 1);
 		return;
-	t->pmtu = mtu;
-	out_set_mtu(env, t, 0);
+	}
+	counter_add(&env->stats.icmp_pmtu, 1);
 	if (t->mss >= before || t->state < TCP_ESTABLISHED)
 		return;
 	send_rewind(t);
 	conn_dirty(env, t);
+}
+
+/* RFC 5927 5.2: they end only what is not yet synchronized; there an
+ * application is better told at once that nobody can be reached. */
+static void unreachable(struct tcp_env *env, struct tcb *t,
+			const struct tcp_icmp *e)
+{
+	t->soft_error = (uint8_t)errno_of(e);
+	if (t->state != TCP_SYN_SENT || e->type != ICMP_UNREACHABLE) {
+		counter_add(&env->stats.icmp_soft, 1);
+		return;
+	}
+	counter_add(&env->stats.icmp_refused, 1);
+	counter_add(&env->stats.connect_failures, 1);
+	conn_end(env, t, t->soft_error);
+}
+
+/* A record has sent only its SYN-ACK: nothing that an ICMP error may end. */
+static void no_connection(struct tcp_env *env, uint32_t ref)
+{
+	counter_add(flow_kind(ref) == FLOW_NONE ? &env->stats.icmp_unknown :
+						  &env->stats.icmp_ignored, 1);
 }
 
 void tcp_icmp_in(struct tcp_env *env, const struct tcp_icmp *e, mono_t now)
@@ -58,21 +77,22 @@ void tcp_icmp_in(struct tcp_env *env, const struct tcp_icmp *e, mono_t now)
 	struct tcb *t;
 
 	env->now = now;
-	if (flow_kind(ref) != FLOW_TCB ||
-	    (e->type != ICMP_UNREACHABLE && e->type != ICMP_TIME_EXCEEDED))
+	if (e->type != ICMP_UNREACHABLE && e->type != ICMP_TIME_EXCEEDED) {
+		/* source quench among them (RFC 6633) */
+		counter_add(&env->stats.icmp_ignored, 1);
 		return;
+	}
+	if (flow_kind(ref) != FLOW_TCB) {
+		no_connection(env, ref);
+		return;
+	}
 	t = tcb_at(env, flow_index(ref));
-	if (!seq_in(e->seq, t->snd_una, t->snd_max - t->snd_una))
+	if (!seq_in(e->seq, t->snd_una, t->snd_max - t->snd_una)) {
+		counter_add(&env->stats.icmp_stale, 1);	/* RFC 5927 4.1 */
 		return;
-	if (e->type == ICMP_UNREACHABLE && e->code == UNREACHABLE_FRAG_NEEDED) {
+	}
+	if (e->type == ICMP_UNREACHABLE && e->code == UNREACHABLE_FRAG_NEEDED)
 		frag_needed(env, t, e->mtu);
-		return;
-	}
-	t->soft_error = (uint8_t)errno_of(e);
-	/* They end only what is not yet synchronized (RFC 5927 5.2); there an
-	 * application is better told at once that nobody can be reached. */
-	if (t->state == TCP_SYN_SENT && e->type == ICMP_UNREACHABLE) {
-		counter_add(&env->stats.connect_failures, 1);
-		conn_end(env, t, t->soft_error);
-	}
+	else
+		unreachable(env, t, e);
 }

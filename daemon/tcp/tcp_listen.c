@@ -374,6 +374,7 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 		t->flags |= T_TS;
 		t->ts_recent = r->ts_recent;
 	}
+	pmtu_begin(env, t);
 	out_set_mtu(env, t, env->port_mtu[r->port]);
 	t->cwnd = iw * (t->mss < 1460u ? t->mss : 1460u);
 	t->snd_wnd = t->max_snd_wnd = (uint32_t)s->wnd << t->snd_wscale;

@@ -52,6 +52,7 @@ static void put_header(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 	tx->flags = flags;
 	tx->ttl = set_of(env, t)->ttl;
 	tx->tos = set_of(env, t)->tos;
+	tx->df = pmtu_df(env, t);
 	tx->mss = t->mss;
 	tx->conn = tcb_index(env, t);
 	tx->payload_len = tx->pieces = 0;
@@ -278,17 +279,24 @@ static bool out_data(struct tcp_env *env, struct tcb *t,
 		     const struct tcp_tx_limits *lim, struct tcp_tx *tx)
 {
 	bool fin = (t->flags & T_FIN_QUEUED) != 0;
+	uint16_t probe = 0;
 	uint32_t len;
 	seq_t end;
 
 	if (seq_gt(t->snd_nxt, t->snd_end) ||
 	    (t->snd_nxt == t->snd_end && !fin))
 		return false;
-	len = t->snd_nxt == t->snd_end ? 0 : choose_len(t, lim);
+	len = t->snd_nxt == t->snd_end ? 0 : pmtu_probe(env, t);
+	if (len)
+		probe = (uint16_t)len;
+	else if (t->snd_nxt != t->snd_end)
+		len = choose_len(t, lim);
 	if (len == 0 && t->snd_nxt != t->snd_end)
 		return false;
 	put_header(env, t, tx, t->snd_nxt, TCP_ACK);
 	put_ack(env, t, tx);
+	if (probe)			/* one segment, larger than the rest */
+		tx->mss = probe;
 	len = gather(env, t, tx, &t->snd_cur, t->snd_nxt, len);
 	end = t->snd_nxt + len;
 	if (end == t->snd_end) {

@@ -116,6 +116,8 @@ static uint32_t stored(uint32_t name, int32_t value)
 	case CMD_OPT_LINGER2_S:
 		return value < 0 || value > LINGER2_MOST_S ? UINT32_MAX :
 						(uint32_t)value * 1000;
+	case CMD_OPT_MTU_DISCOVER:
+		return (uint32_t)value + 1;
 	case CMD_OPT_TOS:
 		return (uint32_t)value & ~(uint32_t)TOS_ECN;
 	default:

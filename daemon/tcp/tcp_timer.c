@@ -142,6 +142,7 @@ static bool rtx_due(struct tcp_env *env, struct tcb *t)
 		return false;
 	}
 	if (t->snd_nxt != t->snd_una) {
+		pmtu_timeout(env, t);
 		ack_timeout(env, t);
 	} else if (!snd_pending(t)) {
 		conn_ext_drop(env, t);

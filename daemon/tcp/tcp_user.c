@@ -58,6 +58,7 @@ static void open_with(struct tcp_env *env, struct tcb *t,
 	t->user.context = (uint16_t)c->context;
 	t->user.cookie = c->cookie;
 	t->peer_mss = UINT16_MAX;
+	pmtu_begin(env, t);
 	out_set_mtu(env, t, c->mtu ? c->mtu : 1500);
 	t->peer_mss = TCP_MSS_DEFAULT;	/* unless its SYN says otherwise */
 	tcp_state_set(t, TCP_DO_CONNECT);

@@ -70,6 +70,10 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(challenge_acks), STAT(time_wait_reused), STAT(time_wait_evicted),
 	STAT(syn_evicted), STAT(conns), STAT(listeners), STAT(time_wait),
 	STAT(syn_received), STAT(hystart_exits), STAT(idle_restarts),
+	STAT(icmp_pmtu), STAT(icmp_soft), STAT(icmp_refused),
+	STAT(icmp_unknown), STAT(icmp_stale), STAT(icmp_ignored),
+	STAT(pmtu_black_holes), STAT(pmtu_probes), STAT(pmtu_probes_good),
+	STAT(pmtu_probes_lost),
 	STAT(syncookies_sent), STAT(syncookies_accepted), STAT(syncookies_bad),
 };
 
@@ -128,7 +132,7 @@ static const struct { const char *name; size_t offset; } config_u32[] = {
 	U32(retries), U32(delack_ms), U32(rcv_wnd_initial), U32(rcv_wnd_max),
 	U32(snd_buf_initial), U32(snd_buf_max), U32(initial_cwnd),
 	U32(keep_idle_s), U32(keep_intvl_s), U32(keep_cnt), U32(fin_wait2_ms),
-	U32(syn_cookies),
+	U32(syn_cookies), U32(mtu_probing), U32(min_pmtu), U32(pmtu_expires_ms),
 };
 
 static bool config_world(struct script *s, const char *key, const char *value)
@@ -351,6 +355,24 @@ static bool do_burst(struct script *s, char *args)
 		world_deliver(s->w, s->peer, &seg, NULL);
 	s->w->discard = false;
 	return !broken(s);
+}
+
+/* What the IP header of the last segment seen said. */
+static bool do_ip(struct script *s, char *args)
+{
+	const struct world_sent *x = &s->w->last;
+	char *save = NULL, *word;
+	unsigned int v;
+
+	for (word = strtok_r(args, " \t", &save); word;
+	     word = strtok_r(NULL, " \t", &save)) {
+		if (sscanf(word, "ttl=%u", &v) == 1 ? v != x->ttl :
+		    sscanf(word, "tos=%u", &v) == 1 ? v != x->tos :
+		    sscanf(word, "df=%u", &v) != 1 || v != x->df)
+			return fail(s, "expected %s, got ttl=%u tos=%u df=%u",
+				    word, x->ttl, x->tos, x->df);
+	}
+	return true;
 }
 
 /* "A.B.C.D SEGMENT": as <, from another address. */
@@ -701,7 +723,7 @@ static const struct {
 	{ "config", do_config }, { "peer", do_peer }, { "rebase", do_rebase },
 	{ "<", do_deliver }, { ">", do_expect_segment }, { "+", do_advance },
 	{ "expect", do_expect }, { "sent", do_sent }, { "flood", do_flood },
-	{ "burst", do_burst }, { "from", do_from },
+	{ "burst", do_burst }, { "from", do_from }, { "ip", do_ip },
 	{ "listener", do_listener_option },
 	{ "icmp", do_icmp }, { "listen", do_listen },
 	{ "passive", do_passive }, { "active", do_active },

@@ -14,6 +14,7 @@
  *	sent N				N segments with payload follow, any
  *	flood N SEGMENT			N hosts send it once, and never again
  *	burst N SEGMENT			the peer sends it N times, answers unseen
+ *	ip ttl=N tos=N df=N		of the segment that > has just seen
  *	from ADDRESS SEGMENT		as <, from another host
  *	icmp TYPE CODE seq=N mtu=N	an ICMP error about our segment
  *

@@ -146,7 +146,8 @@ static void capture(struct world *w, const struct tcp_tx *tx)
 		return;
 	}
 	s = &w->sent[w->sent_tail++ % WORLD_SENT];
-	*s = (struct world_sent){ .when = w->now, .peer = peer };
+	*s = (struct world_sent){ .when = w->now, .peer = peer, .ttl = tx->ttl,
+				  .tos = tx->tos, .df = tx->df };
 	if (peer < WORLD_PEERS)
 		describe(w, &w->peers[peer], tx, s);
 	else
@@ -163,6 +164,7 @@ struct world_sent *world_sent(struct world *w)
 
 void world_sent_pop(struct world *w)
 {
+	w->last = w->sent[w->sent_head % WORLD_SENT];
 	w->sent_head++;
 }
 

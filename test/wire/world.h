@@ -36,6 +36,8 @@ struct world_sent {
 	uint32_t peer;		/* WORLD_PEERS: unknown tuple */
 	struct seg seg;
 	int64_t bad_byte;	/* offset of a wrong payload byte, -1: none */
+	uint8_t ttl, tos;
+	bool df;
 };
 
 struct world_extent {
@@ -75,6 +77,7 @@ struct world {
 	struct world_peer peers[WORLD_PEERS];
 	struct world_sent sent[WORLD_SENT];
 	uint32_t sent_head, sent_tail;	/* free-running */
+	struct world_sent last;		/* the last one that was popped */
 	bool discard;		/* do not keep what is sent */
 	bool no_strangers;	/* nor what goes to other addresses (flood) */
 	char problem[SEG_TEXT_BYTES];	/* first broken expectation of ours */
