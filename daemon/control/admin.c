@@ -19,39 +19,20 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "control/control.h"
+#include "control/admin.h"
 
 #define SESSIONS_MAX	32
 #define LINE_MAX_BYTES	4096
 #define WRITE_HIGH	(256u << 10)
 #define WRITE_LOW	(64u << 10)
-#define SLICE		256		/* entries a mail */
-
-union slice {
-	struct tcp_info conns[SLICE];
-	struct net_neigh_entry neigh[SLICE];
-	struct net_route routes[SLICE];
-};
-
-struct admin {
-	struct admin *next;
-	struct control *control;
-	struct bufferevent *bev;	/* NULL: hung up, waits for the op */
-	/* the listing under way */
-	const struct listing *listing;	/* NULL: none */
-	struct op op;
-	uint32_t engine, cursor;
-	bool drained_wanted;		/* goes on when the output is drained */
-	bool comma;
-	uint32_t conns[TCP_CLIENTS_MAX];	/* counted, by client slot */
-	union slice slice;
-};
 
 /* A kind of listing that engines fill.  Without print, connections are only
  * counted, for the table of clients. */
@@ -106,9 +87,57 @@ static void say_json(struct admin *a, json_t *answer)
 	free(text);
 }
 
-static void say_error(struct admin *a, const char *text)
+void admin_data(struct admin *a, const char *cmd, json_t *data)
 {
+	if (data)
+		say_json(a, json_pack("{s:s,s:o}", "cmd", cmd, "data", data));
+	else
+		admin_error(a, "mtcpd has no memory to answer");
+}
+
+void admin_error(struct admin *a, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
 	say_json(a, json_pack("{s:s}", "error", text));
+}
+
+/* ---- asking an engine ---- */
+
+/* Reads on, when the answer is complete. */
+static void answered(struct admin *a)
+{
+	a->busy = false;
+	bufferevent_enable(a->bev, EV_READ);
+	bufferevent_trigger(a->bev, EV_READ, 0);
+}
+
+static void ask_done(struct control *c, struct op *op)
+{
+	struct admin *a = (struct admin *)((char *)op -
+					   offsetof(struct admin, op));
+
+	(void)c;
+	if (!a->bev) {
+		admin_free(a);
+		return;
+	}
+	a->answered(a, op);
+	if (!op->tag)
+		answered(a);
+}
+
+void admin_ask(struct admin *a, uint32_t engine, struct mail *m,
+	       void (*done)(struct admin *a, const struct op *op))
+{
+	bufferevent_disable(a->bev, EV_READ);
+	a->busy = true;
+	a->answered = done;
+	op_ask(a->control, &a->op, engine, m, ask_done);
 }
 
 /* ---- what engines list ---- */
@@ -119,14 +148,16 @@ static void print_conn(const struct admin *a, struct evbuffer *out,
 	const struct tcp_info *t = &a->slice.conns[i];
 	char local[ADDR_TEXT_BYTES], remote[ADDR_TEXT_BYTES];
 
-	evbuffer_add_printf(out, "{\"engine\":%u,\"state\":\"%s\","
+	evbuffer_add_printf(out, "{\"id\":\"%u/%u/%u\",\"engine\":%u,"
+		"\"state\":\"%s\","
 		"\"client\":%u,\"context\":%u,\"cookie\":%u,"
 		"\"local\":\"%s\",\"lport\":%u,\"remote\":\"%s\",\"rport\":%u,"
 		"\"recv_q\":%u,\"send_q\":%u,\"unsent\":%u,\"cwnd\":%u,"
 		"\"ssthresh\":%u,\"snd_wnd\":%u,\"rcv_wnd\":%u,"
 		"\"srtt_us\":%u,\"rttvar_us\":%u,\"rto_us\":%u,\"mss\":%u,"
 		"\"retransmits\":%u,\"cc\":\"%.8s\"}",
-		a->engine, tcp_state_name(t->state), t->client, t->context,
+		a->engine, t->conn, t->generation, a->engine,
+		tcp_state_name(t->state), t->client, t->context,
 		t->cookie, addr_text(&t->local, local), ntohs(t->lport),
 		addr_text(&t->remote, remote), ntohs(t->rport), t->rcv_queued,
 		t->snd_queued, t->snd_unsent, t->cwnd, t->ssthresh, t->snd_wnd,
@@ -193,12 +224,10 @@ static void list_end(struct admin *a)
 	if (a->listing->print)
 		evbuffer_add_printf(bufferevent_get_output(a->bev), "]}\n");
 	else
-		say_json(a, json_pack("{s:s,s:o}", "cmd", a->listing->cmd,
-				      "data", stats_clients(a->control,
-							    a->conns)));
+		admin_data(a, a->listing->cmd,
+			   stats_clients(a->control, a->conns));
 	a->listing = NULL;
-	bufferevent_enable(a->bev, EV_READ);
-	bufferevent_trigger(a->bev, EV_READ, 0);
+	answered(a);
 }
 
 static void list_next(struct admin *a)
@@ -212,7 +241,7 @@ static void list_next(struct admin *a)
 	m.list.what = a->listing->what;
 	m.list.cursor = a->cursor;
 	m.list.out = &a->slice;
-	m.list.max = SLICE;
+	m.list.max = ADMIN_SLICE;
 	op_ask(a->control, &a->op, a->engine, &m, list_done);
 }
 
@@ -221,7 +250,7 @@ static bool list_take(struct admin *a, const struct op *op)
 {
 	struct evbuffer *out = bufferevent_get_output(a->bev);
 
-	for (uint32_t i = 0; i < op->count && i < SLICE; i++) {
+	for (uint32_t i = 0; i < op->count && i < ADMIN_SLICE; i++) {
 		if (!a->listing->print) {
 			a->conns[a->slice.conns[i].client % TCP_CLIENTS_MAX]++;
 			continue;
@@ -260,6 +289,7 @@ static void list_done(struct control *c, struct op *op)
 static void list_begin(struct admin *a, const struct listing *l)
 {
 	bufferevent_disable(a->bev, EV_READ);
+	a->busy = true;
 	a->listing = l;
 	a->engine = a->cursor = 0;
 	a->comma = a->drained_wanted = false;
@@ -282,13 +312,33 @@ static const struct {
 	{ "listeners", stats_listeners },
 };
 
-static void answer(struct admin *a, const char *cmd)
+/* What takes arguments, or changes something. */
+static const struct {
+	const char *cmd;
+	void (*take)(struct admin *a, const json_t *request);
+} verbs[] = {
+	{ NULL, NULL },
+};
+
+/* False: it is none of these. */
+static bool answer_verb(struct admin *a, const char *cmd,
+			const json_t *request)
+{
+	for (size_t i = 0; verbs[i].cmd; i++) {
+		if (strcmp(cmd, verbs[i].cmd))
+			continue;
+		verbs[i].take(a, request);
+		return true;
+	}
+	return false;
+}
+
+static void answer(struct admin *a, const char *cmd, const json_t *request)
 {
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		if (strcmp(cmd, tables[i].cmd))
 			continue;
-		say_json(a, json_pack("{s:s,s:o}", "cmd", cmd, "data",
-				      tables[i].make(a->control)));
+		admin_data(a, cmd, tables[i].make(a->control));
 		return;
 	}
 	for (size_t i = 0; i < sizeof(listings) / sizeof(listings[0]); i++) {
@@ -297,8 +347,9 @@ static void answer(struct admin *a, const char *cmd)
 		list_begin(a, &listings[i]);
 		return;
 	}
-	say_error(a, "no such command; there are: stats, engines, ports, "
-		  "clients, listeners, conns, arp, routes");
+	if (!answer_verb(a, cmd, request))
+		admin_error(a, "mtcpd knows no such command; is mtcpctl of "
+			    "another version?");
 }
 
 static void take_line(struct admin *a, const char *line, size_t bytes)
@@ -307,9 +358,10 @@ static void take_line(struct admin *a, const char *line, size_t bytes)
 	const char *cmd = json_string_value(json_object_get(request, "cmd"));
 
 	if (cmd)
-		answer(a, cmd);
+		answer(a, cmd, request);
 	else
-		say_error(a, "a request is one line such as {\"cmd\":\"stats\"}");
+		admin_error(a, "a request is one line such as "
+			    "{\"cmd\":\"stats\"}");
 	json_decref(request);
 }
 
@@ -320,7 +372,7 @@ static void readable(struct bufferevent *bev, void *arg)
 	size_t bytes;
 	char *line;
 
-	while (!a->listing &&
+	while (!a->busy &&
 	       (line = evbuffer_readln(in, &bytes, EVBUFFER_EOL_LF))) {
 		take_line(a, line, bytes);
 		free(line);
@@ -328,7 +380,7 @@ static void readable(struct bufferevent *bev, void *arg)
 		    4 * WRITE_HIGH)
 			break;		/* asks without reading */
 	}
-	if (!a->listing && evbuffer_get_length(in) >= LINE_MAX_BYTES)
+	if (!a->busy && evbuffer_get_length(in) >= LINE_MAX_BYTES)
 		hang_up(a);
 }
 
@@ -339,7 +391,7 @@ static void drained(struct bufferevent *bev, void *arg)
 	if (a->drained_wanted) {
 		a->drained_wanted = false;
 		list_next(a);
-	} else if (!a->listing &&
+	} else if (!a->busy &&
 		   evbuffer_get_length(bufferevent_get_input(bev))) {
 		readable(bev, a);
 	}

@@ -77,20 +77,45 @@ static char *read_line(int fd)
 	return NULL;
 }
 
-char *ask(const char *socket_path, const char *cmd)
+char *ask(const char *socket_path, const json_t *request)
 {
-	int fd = dial(socket_path);
-	char *answer;
+	char *line = json_dumps(request, JSON_COMPACT), *answer = NULL;
+	int fd = line ? dial(socket_path) : -1;
 
-	if (fd < 0)
-		return NULL;
-	if (dprintf(fd, "{\"cmd\":\"%s\"}\n", cmd) < 0) {
+	if (fd >= 0 && dprintf(fd, "%s\n", line) < 0)
 		fprintf(stderr, "mtcpctl: cannot ask mtcpd: %s\n",
 			strerror(errno));
+	else if (fd >= 0)
+		answer = read_line(fd);
+	free(line);
+	if (fd >= 0)
 		close(fd);
-		return NULL;
-	}
-	answer = read_line(fd);
-	close(fd);
 	return answer;
+}
+
+json_t *answer_data(const char *line)
+{
+	json_error_t err;
+	json_t *answer = json_loads(line, 0, &err), *data;
+	const char *error = json_string_value(json_object_get(answer, "error"));
+
+	data = json_incref(json_object_get(answer, "data"));
+	if (!answer)
+		fprintf(stderr, "mtcpctl: mtcpd's answer is no JSON: %s\n",
+			err.text);
+	else if (!data)
+		fprintf(stderr, "mtcpctl: mtcpd says: %s\n",
+			error ? error : "nothing of use");
+	json_decref(answer);
+	return data;
+}
+
+json_t *ask_data(const struct options *o, json_t *request)
+{
+	char *line = ask(o->socket, request);
+	json_t *data = line ? answer_data(line) : NULL;
+
+	free(line);
+	json_decref(request);
+	return data;
 }

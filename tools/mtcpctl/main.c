@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,34 +10,49 @@
 #include "shm/ctl.h"
 #include "tools/mtcpctl/mtcpctl.h"
 
-struct options {
-	const char *socket;
-	const struct show *show;
-	double interval;		/* seconds; 0: once */
-	bool json;
+#define TABLE(name, help) { #name, "", help, print_##name, NULL, false }
+static const struct command commands[] = {
+	TABLE(stats, "engines, ports, TCP counters, drops by name"),
+	{ "conns", "[FILTER]", "connections, like ss; -i: TCP internals",
+	  NULL, run_conns, false },
+	TABLE(clients, "programs that are attached"),
+	TABLE(listeners, "who listens where"),
+	TABLE(ports, "network ports and their addresses"),
+	TABLE(engines, "engines and their load"),
+	TABLE(arp, "neighbours"),
+	TABLE(routes, "routes"),
+	{ NULL, NULL, NULL, NULL, NULL, false },
 };
 
 static void usage(FILE *to)
 {
-	fputs("usage: mtcpctl [-s SOCKET] [-w SECONDS] [--json] COMMAND\n\n",
-	      to);
-	for (const struct show *s = shows; s->cmd; s++)
-		fprintf(to, "  %-10s  %s\n", s->cmd, s->help);
+	fputs("usage: mtcpctl [OPTIONS] COMMAND [ARGUMENTS]\n\n", to);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(to, "  %-10s %-12s %s\n", c->name, c->args, c->help);
 	fputs("\n"
 	      "  -s, --socket SOCKET  mtcpd's admin socket (default "
 	      CTL_ADMIN ")\n"
 	      "  -w, --watch SECONDS  again and again, counters as rates\n"
+	      "  -i, --internals      conns: what TCP knows of each\n"
 	      "      --json           the answer as one line of JSON\n"
+	      "      --color WHEN     auto (on a terminal), always, never\n"
 	      "      --version        print the version, exit\n"
-	      "  -h, --help           print this, exit\n", to);
+	      "  -h, --help           print this, exit\n\n"
+	      "FILTER, as in ss: state established and dst 10.0.0.0/8 and\n"
+	      "( sport = 80 or client nginx ); mtcpctl(1) has it all.\n"
+	      "Exit status: 0 ok, 1 error, 2 usage, 3 nothing matched.\n", to);
 }
 
-static void usage_error(const char *what, const char *which)
+int usage_error(const char *fmt, ...)
 {
-	if (what)
-		fprintf(stderr, "mtcpctl: %s%s\n", what, which);
-	usage(stderr);
-	exit(2);
+	va_list ap;
+
+	fputs("mtcpctl: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputs("\nmtcpctl -h tells what there is\n", stderr);
+	return EXIT_USAGE;
 }
 
 static double seconds_of(const char *value)
@@ -45,40 +61,87 @@ static double seconds_of(const char *value)
 	double n = strtod(value, &end);
 
 	if (*end || !(n >= 0.1 && n <= 3600))
-		usage_error("-w: seconds from 0.1 to 3600, not ", value);
+		exit(usage_error("-w: seconds from 0.1 to 3600, not %s",
+				 value));
 	return n;
 }
 
-static void read_options(struct options *o, int argc, char **argv)
+static bool color_of(const char *when)
 {
-	enum { OPT_JSON = 256, OPT_VERSION };
+	const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+
+	if (!strcmp(when, "always"))
+		return true;
+	if (!strcmp(when, "never"))
+		return false;
+	if (strcmp(when, "auto"))
+		exit(usage_error("--color: auto, always or never, not %s",
+				 when));
+	return isatty(STDOUT_FILENO) && !(no && *no) &&
+	       !(term && !strcmp(term, "dumb"));
+}
+
+static const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name; c++)
+		if (!strcmp(c->name, name))
+			return c;
+	return NULL;
+}
+
+/* Before the command up to its name, then behind it wherever they are.  The
+ * index of the first word that is none. */
+static int read_options(struct options *o, int argc, char **argv, bool behind)
+{
+	enum { OPT_JSON = 256, OPT_COLOR, OPT_VERSION };
 	static const struct option longs[] = {
 		{ "socket", required_argument, NULL, 's' },
 		{ "watch", required_argument, NULL, 'w' },
+		{ "internals", no_argument, NULL, 'i' },
 		{ "json", no_argument, NULL, OPT_JSON },
+		{ "color", required_argument, NULL, OPT_COLOR },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 } };
+	const char *letters = behind ? "s:w:ih" : "+s:w:ih";
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "s:w:h", longs, NULL)) != -1) {
+	optind = 0;		/* glibc: from the start, anew */
+	while ((opt = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		switch (opt) {
 		case 's': o->socket = optarg; break;
 		case 'w': o->interval = seconds_of(optarg); break;
+		case 'i': o->internals = true; break;
 		case OPT_JSON: o->json = true; break;
+		case OPT_COLOR: o->color = color_of(optarg); break;
 		case OPT_VERSION: puts("mtcpctl " MTCPD_VERSION); exit(0);
 		case 'h': usage(stdout); exit(0);
-		default: usage_error(NULL, NULL);
+		default: usage(stderr); exit(EXIT_USAGE);
 		}
 	}
-	if (optind == argc)
-		usage_error("which command?", "");
-	if (optind + 1 < argc)
-		usage_error("one command at a time; unexpected: ",
-			    argv[optind + 1]);
-	o->show = show_find(argv[optind]);
-	if (!o->show)
-		usage_error("no such command: ", argv[optind]);
+	return optind;
+}
+
+static void read_words(struct options *o, int argc, char **argv)
+{
+	int first = read_options(o, argc, argv, false);
+
+	if (first == argc) {
+		usage(stderr);
+		exit(EXIT_USAGE);
+	}
+	o->command = command_find(argv[first]);
+	if (!o->command)
+		exit(usage_error("no such command: %s", argv[first]));
+	argc -= first;
+	argv += first;
+	first = o->command->own_options ? 1 :
+		read_options(o, argc, argv, true);
+	o->args = argv + first;
+	o->arg_count = argc - first;
+	if (o->command->print && o->arg_count)
+		exit(usage_error("%s takes no arguments; unexpected: %s",
+				 o->command->name, o->args[0]));
 }
 
 static double now_seconds(void)
@@ -89,44 +152,31 @@ static double now_seconds(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* The answer's data, or NULL after a message. */
-static json_t *parse(const char *line)
-{
-	json_error_t err;
-	json_t *answer = json_loads(line, 0, &err), *data;
-	const char *error = json_string_value(json_object_get(answer, "error"));
-
-	data = json_incref(json_object_get(answer, "data"));
-	if (!answer)
-		fprintf(stderr, "mtcpctl: mtcpd's answer is no JSON: %s\n",
-			err.text);
-	else if (!data)
-		fprintf(stderr, "mtcpctl: mtcpd says: %s\n",
-			error ? error : "nothing of use");
-	json_decref(answer);
-	return data;
-}
-
-/* One question.  @before is replaced.  0 or 1, the exit status. */
+/* One question.  @before is replaced. */
 static int once(const struct options *o, json_t **before, double *asked)
 {
-	char *line = ask(o->socket, o->show->cmd);
-	double now = now_seconds();
-	json_t *data;
+	json_t *request, *data;
+	double now;
+	char *line;
 
+	if (o->command->run)
+		return o->command->run(o);
+	request = json_pack("{s:s}", "cmd", o->command->name);
+	line = ask(o->socket, request);
+	now = now_seconds();
+	json_decref(request);
 	if (!line)
-		return 1;
-	data = parse(line);
-	if (data && o->json) {
+		return EXIT_ERROR;
+	data = answer_data(line);
+	if (data && o->json)
 		puts(line);
-	} else if (data) {
-		o->show->print(data, *before, now - *asked);
-	}
+	else if (data)
+		o->command->print(data, *before, now - *asked);
 	free(line);
 	json_decref(*before);
 	*before = data;
 	*asked = now;
-	return data && fflush(stdout) == 0 ? 0 : 1;
+	return data ? EXIT_OK : EXIT_ERROR;
 }
 
 int main(int argc, char **argv)
@@ -137,12 +187,16 @@ int main(int argc, char **argv)
 	double asked = 0;
 	int rc;
 
-	read_options(&o, argc, argv);
+	o.color = color_of("auto");
+	read_words(&o, argc, argv);
+	table_bold = o.color;
 	for (;;) {
 		if (o.interval > 0 && terminal && !o.json)
 			fputs("\033[H\033[J", stdout);
 		rc = once(&o, &before, &asked);
-		if (rc || o.interval <= 0)
+		if (fflush(stdout) != 0)
+			rc = EXIT_ERROR;
+		if (o.interval <= 0 || rc == EXIT_ERROR || rc == EXIT_USAGE)
 			break;
 		if (!terminal && !o.json)
 			putchar('\n');

@@ -1,12 +1,14 @@
 /*
  * mtcpctl.h - asks a running mtcpd and prints what it says
  *
- *	main.c   options, repeats
- *	ask.c    one request line to the admin socket, one answer line
- *	table.c  aligned columns
- *	show.c   what of an answer is shown, and how
+ *	main.c    options, table of commands, repeats
+ *	ask.c     one request line to the admin socket, one answer line
+ *	table.c   aligned columns
+ *	show.c    tables of what there is
+ *	conns.c   connections: filter, table, TCP internals
+ *	filter.c  the filter language
  *
- * Exit status 0 ok, 1 error, 2 usage.
+ * Exit status 0 ok, 1 error, 2 usage, 3 nothing matched the filter.
  */
 #ifndef TOOLS_MTCPCTL_H
 #define TOOLS_MTCPCTL_H
@@ -15,8 +17,44 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { EXIT_OK, EXIT_ERROR, EXIT_USAGE, EXIT_NOTHING };
+
+struct command;
+
+struct options {
+	const char *socket;
+	const struct command *command;
+	char *const *args;		/* after the command's name */
+	int arg_count;
+	double interval;		/* seconds; 0: once */
+	bool json;
+	bool internals;			/* -i */
+	bool color;			/* of standard output */
+};
+
+/*
+ * A command.  Those with `print` are a question without arguments whose answer
+ * is a table; the others do it all by themselves in `run`.
+ */
+struct command {
+	const char *name, *args, *help;
+	/* @before and @seconds: the last answer and since when, for rates;
+	 * NULL the first time. */
+	void (*print)(const json_t *data, const json_t *before, double seconds);
+	int (*run)(const struct options *o);	/* exit status */
+	bool own_options;	/* those behind its name are in o->args */
+};
+
+/* main.c */
+/* Prints what is wrong and where to read on; EXIT_USAGE. */
+int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* ask.c: the answer's line (free() it), or NULL after a message. */
-char *ask(const char *socket_path, const char *cmd);
+char *ask(const char *socket_path, const json_t *request);
+/* The answer's data, or NULL after a message; @request is taken over. */
+json_t *ask_data(const struct options *o, json_t *request);
+/* The data of the answer @line, or NULL after a message. */
+json_t *answer_data(const char *line);
 
 /* table.c */
 #define TABLE_COLUMNS	16
@@ -28,21 +66,30 @@ struct table {
 	size_t count, room;
 };
 
+extern bool table_bold;		/* heads stand out; set by main() */
 void table_begin(struct table *t, int columns, const char *const *heads);
 void table_add(struct table *t, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* A line of its own below the row that was just completed. */
+void table_note(struct table *t, const char *text);
 /* Prints and frees the cells. */
 void table_end(struct table *t);
 
 /* show.c */
-struct show {
-	const char *cmd;
-	/* @before and @seconds: the last answer and since when, for rates;
-	 * NULL the first time. */
-	void (*print)(const json_t *data, const json_t *before, double seconds);
-	const char *help;
-};
-extern const struct show shows[];	/* ends with a NULL cmd */
-const struct show *show_find(const char *cmd);
+long long number(const json_t *from, const char *name);
+const char *text(const json_t *from, const char *name);	/* or "" */
+void print_stats(const json_t *data, const json_t *before, double seconds);
+void print_clients(const json_t *data, const json_t *before, double seconds);
+void print_listeners(const json_t *data, const json_t *before, double seconds);
+void print_ports(const json_t *data, const json_t *before, double seconds);
+void print_engines(const json_t *data, const json_t *before, double seconds);
+void print_arp(const json_t *data, const json_t *before, double seconds);
+void print_routes(const json_t *data, const json_t *before, double seconds);
+
+/* conns.c */
+int run_conns(const struct options *o);
+/* The connections that the filter of o's arguments names, with their clients'
+ * names; NULL after a message, *status then says why. */
+json_t *conns_matching(const struct options *o, int *status);
 
 #endif

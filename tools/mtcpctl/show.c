@@ -5,12 +5,12 @@
 
 /* ---- values ---- */
 
-static long long number(const json_t *from, const char *name)
+long long number(const json_t *from, const char *name)
 {
 	return json_integer_value(json_object_get(from, name));
 }
 
-static const char *text(const json_t *from, const char *name)
+const char *text(const json_t *from, const char *name)
 {
 	const char *s = json_string_value(json_object_get(from, name));
 
@@ -104,8 +104,8 @@ static const json_t *at(const json_t *from, size_t i)
 	return from ? json_array_get(from, i) : NULL;
 }
 
-static void print_engines(const json_t *data, const json_t *before,
-			  double seconds)
+void print_engines(const json_t *data, const json_t *before,
+		   double seconds)
 {
 	static const char *const heads[] = { "engine", "core", "cpu", "conns",
 		"time-wait", "clients", "contexts", "commands", "events",
@@ -157,8 +157,8 @@ static void add_list(struct table *t, const json_t *list)
 	table_add(t, "%s", buf);
 }
 
-static void print_ports(const json_t *data, const json_t *before,
-			double seconds)
+void print_ports(const json_t *data, const json_t *before,
+		 double seconds)
 {
 	static const char *const heads[] = { "-port", "-device", "-link",
 		"mtu", "rx frames", "rx bytes", "tx frames", "tx bytes",
@@ -187,8 +187,8 @@ static void print_ports(const json_t *data, const json_t *before,
 	table_end(&t);
 }
 
-static void print_stats(const json_t *data, const json_t *before,
-			double seconds)
+void print_stats(const json_t *data, const json_t *before,
+		 double seconds)
 {
 	long long up = number(data, "uptime_us") / 1000000;
 
@@ -213,40 +213,8 @@ static void print_stats(const json_t *data, const json_t *before,
 
 /* ---- lists ---- */
 
-static void print_conns(const json_t *data, const json_t *before,
-			double seconds)
-{
-	static const char *const heads[] = { "-state", "recv-q", "send-q",
-		"-local", "-peer", "client", "engine", "rtt", "cwnd",
-		"retrans" };
-	struct table t;
-	const json_t *x;
-	size_t i;
-
-	(void)before;
-	(void)seconds;
-	table_begin(&t, 10, heads);
-	json_array_foreach(data, i, x) {
-		table_add(&t, "%s", text(x, "state"));
-		table_add(&t, "%lld", number(x, "recv_q"));
-		table_add(&t, "%lld", number(x, "send_q"));
-		table_add(&t, "%s:%lld", text(x, "local"), number(x, "lport"));
-		table_add(&t, "%s:%lld", text(x, "remote"),
-			  number(x, "rport"));
-		if (number(x, "client"))
-			table_add(&t, "%lld", number(x, "client"));
-		else
-			table_add(&t, "-");
-		table_add(&t, "%lld", number(x, "engine"));
-		table_add(&t, "%.3fms", (double)number(x, "srtt_us") / 1e3);
-		table_add(&t, "%lld", number(x, "cwnd"));
-		table_add(&t, "%lld", number(x, "retransmits"));
-	}
-	table_end(&t);
-}
-
-static void print_clients(const json_t *data, const json_t *before,
-			  double seconds)
+void print_clients(const json_t *data, const json_t *before,
+		   double seconds)
 {
 	static const char *const heads[] = { "id", "pid", "uid", "-name",
 		"-state", "contexts", "connections", "memory", "quota",
@@ -276,8 +244,8 @@ static void print_clients(const json_t *data, const json_t *before,
 	table_end(&t);
 }
 
-static void print_listeners(const json_t *data, const json_t *before,
-			    double seconds)
+void print_listeners(const json_t *data, const json_t *before,
+		     double seconds)
 {
 	static const char *const heads[] = { "-local", "backlog", "-shared",
 		"-client:context" };
@@ -311,7 +279,7 @@ static void print_listeners(const json_t *data, const json_t *before,
 	table_end(&t);
 }
 
-static void print_arp(const json_t *data, const json_t *before, double seconds)
+void print_arp(const json_t *data, const json_t *before, double seconds)
 {
 	static const char *const heads[] = { "-address", "-mac", "-state",
 		"-port", "age" };
@@ -332,8 +300,8 @@ static void print_arp(const json_t *data, const json_t *before, double seconds)
 	table_end(&t);
 }
 
-static void print_routes(const json_t *data, const json_t *before,
-			 double seconds)
+void print_routes(const json_t *data, const json_t *before,
+		  double seconds)
 {
 	static const char *const heads[] = { "-network", "-gateway", "-port",
 		"metric" };
@@ -354,24 +322,4 @@ static void print_routes(const json_t *data, const json_t *before,
 		table_add(&t, "%lld", number(x, "metric"));
 	}
 	table_end(&t);
-}
-
-const struct show shows[] = {
-	{ "stats", print_stats, "engines, ports, TCP counters, drops by name" },
-	{ "conns", print_conns, "connections, like ss" },
-	{ "clients", print_clients, "programs that are attached" },
-	{ "listeners", print_listeners, "who listens where" },
-	{ "ports", print_ports, "network ports and their addresses" },
-	{ "engines", print_engines, "engines and their load" },
-	{ "arp", print_arp, "neighbours" },
-	{ "routes", print_routes, "routes" },
-	{ NULL, NULL, NULL },
-};
-
-const struct show *show_find(const char *cmd)
-{
-	for (const struct show *s = shows; s->cmd; s++)
-		if (!strcmp(s->cmd, cmd))
-			return s;
-	return NULL;
 }

@@ -5,6 +5,8 @@
 
 #include "tools/mtcpctl/mtcpctl.h"
 
+bool table_bold;
+
 void table_begin(struct table *t, int columns, const char *const *heads)
 {
 	*t = (struct table){ .columns = columns };
@@ -62,16 +64,29 @@ static const char *cell(const struct table *t, size_t i)
 	return t->cells[i] ? t->cells[i] : "";
 }
 
+static bool is_note(const struct table *t, size_t first)
+{
+	return cell(t, first)[0] == '\t';
+}
+
 static int width_of(const struct table *t, int column)
 {
 	int width = (int)strlen(head(t, column));
 
 	for (size_t i = (size_t)column; i < t->count; i += (size_t)t->columns) {
-		int n = (int)strlen(cell(t, i));
+		int n = column == 0 && is_note(t, i) ? 0 : (int)strlen(cell(t, i));
 
 		width = n > width ? n : width;
 	}
 	return width;
+}
+
+/* A note fills a row: itself, then nothing. */
+void table_note(struct table *t, const char *text)
+{
+	table_add(t, "\t%s", text);
+	for (int c = 1; c < t->columns; c++)
+		table_add(t, "%s", "");
 }
 
 void table_end(struct table *t)
@@ -83,9 +98,15 @@ void table_end(struct table *t)
 		width[c] = width_of(t, c);
 		row[c] = head(t, c);
 	}
+	fputs(table_bold ? "\033[1m" : "", stdout);
 	print_row(t, width, row);
+	fputs(table_bold ? "\033[0m" : "", stdout);
 	for (size_t i = 0; i + (size_t)t->columns <= t->count;
 	     i += (size_t)t->columns) {
+		if (is_note(t, i)) {
+			puts(cell(t, i));
+			continue;
+		}
 		for (int c = 0; c < t->columns; c++)
 			row[c] = cell(t, i + (size_t)c);
 		print_row(t, width, row);

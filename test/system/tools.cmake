@@ -1,0 +1,1 @@
+system_test(mtcpctl 120 sys_mtcpctl)
