@@ -138,6 +138,24 @@ static int set_cc(const struct config_key *k, void *base, const char *value)
 	return set_text(k, base, value);
 }
 
+/* 16 bytes in hexadecimal; random: all 0, and the engines make one. */
+static int set_key(const struct config_key *k, void *base, const char *value)
+{
+	uint8_t *out = (uint8_t *)base + k->at;
+
+	memset(out, 0, 16);
+	if (!strcmp(value, "random"))
+		return 0;
+	if (strlen(value) != 32 ||
+	    strspn(value, "0123456789abcdefABCDEF") != 32)
+		return -EINVAL;
+	for (unsigned int i = 0, byte; i < 16; i++) {
+		sscanf(value + 2 * i, "%2x", &byte);
+		out[i] = (uint8_t)byte;
+	}
+	return 0;
+}
+
 /* ---- [port NAME] ---- */
 
 static int set_driver(const struct config_key *k, void *base, const char *value)
@@ -264,6 +282,8 @@ static const struct config_key keys[] = {
 	{ "tcp", "min_pmtu", set_uint32, AT(tcp.min_pmtu), RANGE(68, 1500) },
 	{ "tcp", "pmtu_expires_s", set_uint32, AT(tcp.pmtu_expires_ms),
 	  RANGE(60, 86400), .scale = 1000 },
+	{ "tcp", "fastopen_key", set_key, AT(tcp.tfo_key), .allowed =
+	  "random, or 32 hexadecimal digits" },
 	{ "tcp", "max_time_wait", set_uint32, AT(tcp.max_time_wait),
 	  RANGE(16, 16777216) },
 	{ "tcp", "local_ports", set_local_ports, 0, RANGE(1024, 65535), .allowed =

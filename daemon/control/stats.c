@@ -34,6 +34,8 @@ static const struct field tcp_fields[] = {
 	T(icmp_pmtu), T(icmp_soft), T(icmp_refused), T(icmp_unknown),
 	T(icmp_stale), T(icmp_ignored), T(pmtu_black_holes), T(pmtu_probes),
 	T(pmtu_probes_good), T(pmtu_probes_lost),
+	T(tfo_asked), T(tfo_bad), T(tfo_full), T(tfo_passive),
+	T(tfo_active), T(tfo_refused), T(tfo_black_holes), T(tfo_paused),
 	T(syncookies_sent), T(syncookies_accepted), T(syncookies_bad),
 };
 #undef T

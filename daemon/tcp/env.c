@@ -101,6 +101,7 @@ int tcp_init(struct tcp_env **out, const struct tcp_config *cfg,
 	if (err)
 		return err;
 	set_init(env);
+	tfo_init(env);
 	for (int i = 0; i < TCP_PORTS_MAX; i++)
 		env->port_mtu[i] = 1500;
 	*out = env;
@@ -274,6 +275,7 @@ void conn_end(struct tcp_env *env, struct tcb *t, int error)
 {
 	if (t->flags & T_ACCEPTQ)
 		accept_queue_remove(env, t);
+	tfo_over(env, t);
 	conn_unhash(env, t);
 	timer_stop(env, t);
 	send_discard(env, t);

@@ -88,6 +88,7 @@ struct listener {
 	uint32_t ready_next;
 	uint32_t accept_head, accept_tail, accept_count;
 	uint32_t syn_count;
+	uint32_t tfo_pending;	/* begun by Fast Open, handshake not complete */
 	uint32_t set;		/* struct tcb_set, for what it accepts */
 	uint32_t flags;		/* T_NODELAY and such, likewise */
 };
@@ -374,6 +375,26 @@ uint32_t cookie_ts(const struct tcp_env *env, const struct syn_rec *r,
 /* Does the ACK @s answer a cookie of ours?  Then @r is as its SYN said. */
 bool cookie_check(struct tcp_env *env, const struct flow_tuple *tuple,
 		  const struct seg *s, struct syn_rec *r);
+
+/* ---- tcp_fastopen.c ---- */
+
+void tfo_init(struct tcp_env *env);
+/* Our cookie for the peer of @tuple into the options of a SYN-ACK. */
+void tfo_cookie(const struct tcp_env *env, const struct flow_tuple *tuple,
+		struct tcp_opts *o);
+/* What a SYN to a listener gets: as ever, with a cookie, or at once a tcb. */
+enum tfo_answer { TFO_NO, TFO_COOKIE, TFO_DATA };
+enum tfo_answer tfo_syn(struct tcp_env *env, uint32_t listener,
+			const struct flow_tuple *tuple, const struct seg *s);
+/* A tcb in SYN_RECEIVED that a SYN with data began; it is no longer that. */
+void tfo_begun(struct tcp_env *env, struct tcb *t);
+void tfo_over(struct tcp_env *env, struct tcb *t);
+/* For our SYN: its option, and how many bytes of data go with it. */
+uint32_t tfo_connect(struct tcp_env *env, struct tcb *t, struct tcp_opts *o);
+/* The SYN-ACK is here; what it did not acknowledge goes again; it never came. */
+void tfo_learn(struct tcp_env *env, struct tcb *t, const struct seg *s);
+void tfo_settle(struct tcp_env *env, struct tcb *t);
+void tfo_unanswered(struct tcp_env *env, struct tcb *t);
 
 /* ---- tcp_in.c ---- */
 

@@ -69,6 +69,7 @@ _Static_assert(sizeof(struct extent) == 16, "four a line");
 #define T_MORE		(1u << 3)	/* the last send announced more */
 #define T_KEEPALIVE	(1u << 4)
 #define T_QUICKACK	(1u << 5)
+#define T_TFO		(1u << 6)	/* SYN with data or cookie (RFC 7413) */
 /* what is due to be sent */
 #define T_SYN_DUE	(1u << 7)
 #define T_ACK_NOW	(1u << 8)

@@ -100,6 +100,7 @@ struct tcp_config {
 	bool timestamps, window_scaling;
 	char cc[16];			/* a name that cc_find() knows; default cubic */
 	uint32_t engine, engines;	/* for handles and local ports */
+	uint8_t tfo_key[16];		/* RFC 7413; all 0: made from secret */
 	uint8_t secret[16];		/* RFC 6528; from the kernel's random */
 	uint64_t random_seed;		/* of env's own generator */
 };
@@ -190,6 +191,7 @@ struct tcp_connect {
 	uint16_t lport, rport;		/* network order; lport is chosen */
 	uint32_t client, context, cookie;
 	uint16_t mtu;			/* of the path */
+	bool fastopen;			/* what is sent at once goes with the SYN */
 };
 
 /* Connection index > 0; -EADDRINUSE (tuple in use), -ENOBUFS. */
@@ -367,6 +369,8 @@ struct tcp_stats {
 	counter_t icmp_unknown, icmp_stale, icmp_ignored;	/* not */
 	counter_t pmtu_black_holes, pmtu_probes, pmtu_probes_good;
 	counter_t pmtu_probes_lost;
+	counter_t tfo_asked, tfo_bad, tfo_full, tfo_passive;	/* server */
+	counter_t tfo_active, tfo_refused, tfo_black_holes, tfo_paused;
 	counter_t syncookies_sent, syncookies_accepted, syncookies_bad;
 	counter_t conns, listeners, time_wait, syn_received;	/* gauges */
 };

@@ -137,7 +137,10 @@ static void established(struct tcp_env *env, struct tcb *t, const struct seg *s)
 	tcp_state_set(t, TCP_DO_SYN_ACKED);
 	if (t->flags & T_FIN_QUEUED)
 		tcp_state_set(t, TCP_DO_CLOSE);	/* it was queued meanwhile */
-	t->flags |= T_CONNECTED;
+	if (!t->listener)
+		t->flags |= T_CONNECTED;
+	else
+		tfo_over(env, t);
 	timer_idle_start(env, t);
 	conn_dirty(env, t);
 }
@@ -182,6 +185,7 @@ static bool check_ack(struct tcp_env *env, struct tcb *t, const struct seg *s)
 		return false;
 	}
 	ack_in(env, t, s);
+	tfo_settle(env, t);
 	if (fin_sent(t) && t->snd_una == t->snd_max)
 		return fin_acked(env, t);
 	return true;
@@ -388,9 +392,11 @@ static void syn_sent_in(struct tcp_env *env, struct tcb *t, struct seg *s)
 		conn_dirty(env, t);
 		return;
 	}
+	tfo_learn(env, t, s);
 	established(env, t, s);
 	owe_ack(env, t);
 	ack_in(env, t, s);
+	tfo_settle(env, t);
 	s->flags &= (uint8_t)~TCP_SYN;
 	s->seq++;
 	if (take_text(env, t, s))
@@ -437,6 +443,17 @@ static bool fast_path(struct tcp_env *env, struct tcb *t, struct seg *s)
 	return true;
 }
 
+/* The SYN that began it by Fast Open, again: so is our answer. */
+static bool syn_again(struct tcp_env *env, struct tcb *t, const struct seg *s)
+{
+	if (t->state != TCP_SYN_RECEIVED || !t->listener ||
+	    (s->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+		return false;
+	t->flags |= T_SYN_DUE;
+	conn_dirty(env, t);
+	return true;
+}
+
 void conn_in(struct tcp_env *env, struct tcb *t, struct seg *s)
 {
 	bool again = now_ms(env) != t->heard_ms;
@@ -446,6 +463,8 @@ void conn_in(struct tcp_env *env, struct tcb *t, struct seg *s)
 		syn_sent_in(env, t, s);
 		return;
 	}
+	if (syn_again(env, t, s))
+		return;
 	if (!(s->flags & TCP_SYN))	/* RFC 7323 2.2: a SYN's is as it is */
 		s->wnd <<= t->snd_wscale;
 	if (!fast_path(env, t, s)) {

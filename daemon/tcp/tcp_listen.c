@@ -308,7 +308,7 @@ static uint16_t syn_mss(const struct tcp_env *env, const struct syn_rec *r)
 }
 
 static bool send_syn_ack(struct tcp_env *env, const struct syn_rec *r,
-			 uint32_t tsval)
+			 uint32_t tsval, bool cookie)
 {
 	struct reply *out = reply_new(env, &r->tuple, TCP_SYN | TCP_ACK, r->iss,
 				      r->irs + 1);
@@ -326,6 +326,8 @@ static bool send_syn_ack(struct tcp_env *env, const struct syn_rec *r,
 		o.tsval = tsval;
 		o.tsecr = r->ts_recent;
 	}
+	if (cookie)
+		tfo_cookie(env, &r->tuple, &o);
 	out->opt_len = tcp_opt_build(out->opts, &o);
 	return true;
 }
@@ -352,7 +354,7 @@ static void syn_fill(const struct tcp_env *env, struct syn_rec *r,
 /* ---- completion ---- */
 
 static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
-		  const struct seg *s, bool measured)
+		  const struct seg *s, enum tcp_transition how, bool measured)
 {
 	uint32_t iw = env->cfg.initial_cwnd, rtt_ms;
 
@@ -377,7 +379,8 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 	pmtu_begin(env, t);
 	out_set_mtu(env, t, env->port_mtu[r->port]);
 	t->cwnd = iw * (t->mss < 1460u ? t->mss : 1460u);
-	t->snd_wnd = t->max_snd_wnd = (uint32_t)s->wnd << t->snd_wscale;
+	t->snd_wnd = t->max_snd_wnd = (s->flags & TCP_SYN) ? s->wnd :
+				       s->wnd << t->snd_wscale;
 	t->snd_wl1 = s->seq;
 	t->snd_wl2 = s->ack;
 	if (measured && (t->flags & T_TS) && (s->opt.has & OPT_TS)) {
@@ -385,7 +388,7 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 		if (rtt_ms <= 60000)
 			rtt_sample(env, t, rtt_ms ? rtt_ms * 1000 : 500);
 	}
-	tcp_state_set(t, TCP_DO_ACCEPT);
+	tcp_state_set(t, how);
 }
 
 /* NULL: no room; its SYN-ACK comes again, or it sends its ACK again. */
@@ -405,7 +408,7 @@ static struct tcb *accept_begin(struct tcp_env *env, const struct syn_rec *r,
 		drop(env, TCP_DROP_NO_TCB);
 		return NULL;
 	}
-	adopt(env, tcb_at(env, conn), r, s, measured);
+	adopt(env, tcb_at(env, conn), r, s, TCP_DO_ACCEPT, measured);
 	accept_queue_put(env, tcb_at(env, conn), false);
 	counter_add(&env->stats.passive_opens, 1);
 	return tcb_at(env, conn);
@@ -415,7 +418,7 @@ static struct tcb *accept_begin(struct tcp_env *env, const struct syn_rec *r,
 
 static void syn_take(struct tcp_env *env, uint32_t listener,
 		     const struct flow_tuple *tuple, uint32_t hash,
-		     const struct seg *s, seq_t iss)
+		     const struct seg *s, seq_t iss, bool cookie)
 {
 	uint32_t rec = syn_get(env);
 	struct syn_rec *r = syn_at(env, rec);
@@ -432,7 +435,36 @@ static void syn_take(struct tcp_env *env, uint32_t listener,
 	flow_insert(env, hash, flow_ref(FLOW_SYN, rec));
 	env->listeners[listener].syn_count++;
 	gauge(&env->stats.syn_received, 1);
-	send_syn_ack(env, r, tcp_ts_now(env, hash));
+	send_syn_ack(env, r, tcp_ts_now(env, hash), cookie);
+}
+
+/* Fast Open: a connection before its handshake is complete (RFC 7413 4.2.2). */
+static void syn_data(struct tcp_env *env, uint32_t listener,
+		     const struct flow_tuple *tuple, uint32_t hash,
+		     const struct seg *s, seq_t iss)
+{
+	struct syn_rec r = { .tuple = *tuple, .iss = iss,
+			     .listener = (uint16_t)listener };
+	uint32_t conn = conn_new(env, tuple, hash);
+	struct tcb *t;
+
+	if (!conn) {
+		drop(env, TCP_DROP_NO_TCB);
+		return;
+	}
+	syn_fill(env, &r, s);
+	t = tcb_at(env, conn);
+	adopt(env, t, &r, s, TCP_DO_SYN_DATA, false);
+	t->snd_una = t->snd_nxt = t->snd_max = t->snd_sml = iss;
+	t->flags |= T_SYN_DUE;
+	t->rcv_mss = s->len < 1460u ? (uint16_t)s->len : 1460u;
+	if (!reass_take(env, t, t->rcv_nxt, s->payload, s->len))
+		drop(env, TCP_DROP_NO_BLOCK);	/* the rest comes again */
+	counter_add(&env->stats.bytes_in, t->rcv_nxt - r.irs - 1);
+	tfo_begun(env, t);
+	accept_queue_put(env, t, false);
+	counter_add(&env->stats.passive_opens, 1);
+	conn_dirty(env, t);
 }
 
 static void syn_cookie(struct tcp_env *env, uint32_t listener,
@@ -445,7 +477,7 @@ static void syn_cookie(struct tcp_env *env, uint32_t listener,
 	if (!(r.opts & SYN_TS))		/* nowhere to keep them */
 		r.opts = 0;
 	r.iss = cookie_make(env, &r);
-	send_syn_ack(env, &r, cookie_ts(env, &r, hash));
+	send_syn_ack(env, &r, cookie_ts(env, &r, hash), false);
 }
 
 /* An ACK that no record waits for: of a cookie, or of nothing. */
@@ -479,6 +511,7 @@ struct tcb *listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
 		      bool has_after)
 {
 	uint32_t i = listener_find(env, &tuple->local, tuple->lport);
+	enum tfo_answer fast;
 	seq_t iss;
 
 	if (s->flags & TCP_RST) {
@@ -504,7 +537,11 @@ struct tcb *listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
 	iss = tcp_isn(env, tuple);
 	if (has_after && seq_leq(iss, iss_after))
 		iss = iss_after + 65536 + (seq_t)(env_random(env) & 0xffff);
-	syn_take(env, i, tuple, hash, s, iss);
+	fast = tfo_syn(env, i, tuple, s);
+	if (fast == TFO_DATA)
+		syn_data(env, i, tuple, hash, s, iss);
+	else
+		syn_take(env, i, tuple, hash, s, iss, fast == TFO_COOKIE);
 	return NULL;
 }
 
@@ -541,7 +578,7 @@ struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
 	if ((s->flags & TCP_SYN) && !(s->flags & TCP_ACK) && s->seq == r->irs) {
 		counter_add(&env->stats.syns_in, 1);
 		/* ours was lost, or is late */
-		send_syn_ack(env, r, tcp_ts_now(env, hash));
+		send_syn_ack(env, r, tcp_ts_now(env, hash), false);
 		return NULL;
 	}
 	if ((r->opts & SYN_TS) && (s->opt.has & OPT_TS) &&
@@ -612,7 +649,7 @@ static void syn_again(struct tcp_env *env, uint32_t rec)
 	level_remove(env, rec);
 	r->retries++;
 	level_append(env, rec);
-	if (send_syn_ack(env, r, tcp_ts_now(env, hash)))
+	if (send_syn_ack(env, r, tcp_ts_now(env, hash), false))
 		counter_add(&env->stats.retrans_segs, 1);
 }
 

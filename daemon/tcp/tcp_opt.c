@@ -4,7 +4,7 @@
 
 enum {				/* RFC 9293 3.1, 7323, 2018 */
 	KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK,
-	KIND_TS = 8
+	KIND_TS = 8, KIND_TFO = 34
 };
 
 static uint32_t get32(const uint8_t *p)
@@ -38,6 +38,19 @@ static void parse_ts(struct tcp_opts *o, const uint8_t *p)
 	o->has |= OPT_TS;
 }
 
+/* RFC 7413 4.1.1: nothing, or 4 to 16 bytes, an even number. */
+static bool parse_tfo(struct tcp_opts *o, const uint8_t *p, uint8_t len)
+{
+	uint8_t n = (uint8_t)(len - 2);
+
+	if (n > TFO_BYTES_MAX || n % 2 || (n && n < 4))
+		return false;
+	o->tfo_len = n;
+	memcpy(o->tfo, p + 2, n);
+	o->has |= OPT_TFO;
+	return true;
+}
+
 /* One option of @len >= 2 bytes, all of them there; false: wrong length. */
 static bool parse_one(struct tcp_opts *o, const uint8_t *p, uint8_t len)
 {
@@ -69,6 +82,8 @@ static bool parse_one(struct tcp_opts *o, const uint8_t *p, uint8_t len)
 			return false;
 		parse_ts(o, p);
 		return true;
+	case KIND_TFO:
+		return parse_tfo(o, p, len);
 	default:
 		return true;	/* RFC 9293 3.2, MUST-6: ignored */
 	}
@@ -130,6 +145,17 @@ uint8_t tcp_opt_build(uint8_t *out, const struct tcp_opts *o)
 		put32(p, o->tsval);
 		put32(p + 4, o->tsecr);
 		p += 8;
+	}
+	/* Padded in front: a cookie is even.  Last, and left out when what is
+	 * there leaves no room for a long one. */
+	if ((o->has & OPT_TFO) &&
+	    p - out + o->tfo_len + 2 + 2 <= OPT_BYTES_MAX) {
+		for (uint8_t n = o->tfo_len; n % 4 != 2; n++)
+			*p++ = KIND_NOP;
+		*p++ = KIND_TFO;
+		*p++ = (uint8_t)(o->tfo_len + 2);
+		memcpy(p, o->tfo, o->tfo_len);
+		p += o->tfo_len;
 	}
 	return (uint8_t)(p - out);
 }

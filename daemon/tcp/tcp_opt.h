@@ -16,22 +16,26 @@
 #include "tcp/seq.h"
 
 enum {				/* tcp_opts.has, and what to build */
-	OPT_MSS = 1, OPT_WSCALE = 2, OPT_TS = 4, OPT_SACK_OK = 8, OPT_SACK = 16
+	OPT_MSS = 1, OPT_WSCALE = 2, OPT_TS = 4, OPT_SACK_OK = 8, OPT_SACK = 16,
+	OPT_TFO = 64
 };
 
 #define OPT_BYTES_MAX	40
 #define OPT_TS_BYTES	12	/* timestamps with their padding */
 #define WSCALE_MAX	14	/* RFC 7323 2.3 */
 #define SACK_BLOCKS_MAX	4
+#define TFO_BYTES_MAX	16	/* RFC 7413 2 */
 
 struct tcp_opts {
 	uint8_t has;		/* OPT_* */
 	uint8_t wscale;
 	uint8_t sack_count;
+	uint8_t tfo_len;	/* of the cookie; 0: one is asked for */
 	bool malformed;
 	uint16_t mss;
 	uint32_t tsval, tsecr;
 	struct { seq_t left, right; } sack[SACK_BLOCKS_MAX];
+	uint8_t tfo[TFO_BYTES_MAX];
 };
 
 /* Parses @len bytes at @opt; sack[] is filled only up to sack_count. */

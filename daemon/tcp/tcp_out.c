@@ -80,49 +80,6 @@ static void put_ack(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	tx->opt_len = tcp_opt_build(tx->opts, &o);
 }
 
-static bool out_syn(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
-{
-	bool answer = t->state == TCP_SYN_RECEIVED;
-	uint32_t wnd = recv_limit(env, t);
-	struct tcp_opts o = { .has = OPT_MSS };
-	uint16_t most = set_of(env, t)->maxseg;
-
-	if (!(t->flags & T_SYN_DUE))
-		return false;
-	put_header(env, t, tx, t->iss, answer ? TCP_SYN | TCP_ACK : TCP_SYN);
-	o.mss = (uint16_t)(t->mtu - (addr_is_v4(&t->tuple.remote) ? 40 : 60));
-	if (most && o.mss > most)
-		o.mss = most;
-	if (answer ? (t->snd_wscale | t->rcv_wscale) != 0 :
-		     env->cfg.window_scaling) {
-		o.has |= OPT_WSCALE;
-		o.wscale = t->rcv_wscale;
-	}
-	if (answer ? (t->flags & T_TS) != 0 : env->cfg.timestamps) {
-		o.has |= OPT_TS;
-		o.tsval = tcp_ts_now(env, t->hash);
-		o.tsecr = answer ? t->ts_recent : 0;
-	}
-	tx->opt_len = tcp_opt_build(tx->opts, &o);
-	tx->wnd = (uint16_t)(wnd > UINT16_MAX ? UINT16_MAX : wnd);
-	if (answer)
-		tx->ack = t->rcv_wup = t->rcv_nxt;
-	if (t->snd_max == t->iss) {
-		t->snd_nxt = t->snd_max = t->iss + 1;
-		t->flags |= T_TIMING;
-		t->rtt_seq = t->iss;
-		t->rtt_us = (uint32_t)env->now.us;
-	} else {
-		t->flags &= ~T_TIMING;		/* Karn */
-		counter_add(&env->stats.retrans_segs, 1);
-	}
-	t->flags &= ~(T_SYN_DUE | T_ACK_NOW);
-	timer_rtx_start(env, t);
-	return true;
-}
-
-/* ---- payload ---- */
-
 /* Names up to @len bytes from @seq in extent *@at; how many, and *@at then
  * holds what follows. */
 static uint32_t gather(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
@@ -147,6 +104,56 @@ static uint32_t gather(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 	tx->payload_len = done;
 	return done;
 }
+
+static bool out_syn(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
+{
+	bool answer = t->state == TCP_SYN_RECEIVED;
+	uint32_t wnd = recv_limit(env, t);
+	struct tcp_opts o = { .has = OPT_MSS };
+	uint16_t most = set_of(env, t)->maxseg;
+	uint32_t data = 0;
+
+	if (!(t->flags & T_SYN_DUE))
+		return false;
+	put_header(env, t, tx, t->iss, answer ? TCP_SYN | TCP_ACK : TCP_SYN);
+	o.mss = (uint16_t)(t->mtu - (addr_is_v4(&t->tuple.remote) ? 40 : 60));
+	if (most && o.mss > most)
+		o.mss = most;
+	if (answer ? (t->snd_wscale | t->rcv_wscale) != 0 :
+		     env->cfg.window_scaling) {
+		o.has |= OPT_WSCALE;
+		o.wscale = t->rcv_wscale;
+	}
+	if (answer ? (t->flags & T_TS) != 0 : env->cfg.timestamps) {
+		o.has |= OPT_TS;
+		o.tsval = tcp_ts_now(env, t->hash);
+		o.tsecr = answer ? t->ts_recent : 0;
+	}
+	if (!answer && (t->flags & T_TFO) && t->snd_max == t->iss)
+		data = tfo_connect(env, t, &o);
+	tx->opt_len = tcp_opt_build(tx->opts, &o);
+	if (answer && t->listener)	/* data came with the SYN */
+		wnd = t->rcv_adv - t->rcv_nxt;
+	tx->wnd = (uint16_t)(wnd > UINT16_MAX ? UINT16_MAX : wnd);
+	if (answer)
+		tx->ack = t->rcv_wup = t->rcv_nxt;
+	if (t->snd_max == t->iss) {
+		data = gather(env, t, tx, &t->snd_cur, t->iss + 1, data);
+		counter_add(&env->stats.bytes_out, data);
+		t->snd_nxt = t->snd_max = t->iss + 1 + data;
+		t->flags |= T_TIMING;
+		t->rtt_seq = t->iss;
+		t->rtt_us = (uint32_t)env->now.us;
+	} else {
+		t->flags &= ~T_TIMING;		/* Karn */
+		counter_add(&env->stats.retrans_segs, 1);
+	}
+	t->flags &= ~(T_SYN_DUE | T_ACK_NOW);
+	timer_rtx_start(env, t);
+	return true;
+}
+
+/* ---- payload ---- */
 
 static void sent_bytes(struct tcp_env *env, struct tcb *t,
 		       const struct tcp_tx *tx, bool again)
@@ -278,7 +285,7 @@ static void sent(struct tcp_env *env, struct tcb *t, const struct tcp_tx *tx,
 static bool out_data(struct tcp_env *env, struct tcb *t,
 		     const struct tcp_tx_limits *lim, struct tcp_tx *tx)
 {
-	bool fin = (t->flags & T_FIN_QUEUED) != 0;
+	bool fin = (t->flags & T_FIN_QUEUED) && t->state != TCP_SYN_RECEIVED;
 	uint16_t probe = 0;
 	uint32_t len;
 	seq_t end;
@@ -374,7 +381,9 @@ static bool out_next(struct tcp_env *env, struct tcb *t,
 	case TCP_SYN_SENT:
 	case TCP_SYN_RECEIVED:
 		return out_syn(env, t, tx) ||
-		       (t->state == TCP_SYN_RECEIVED && out_ack(env, t, tx));
+		       (t->state == TCP_SYN_RECEIVED &&
+			((t->listener && out_data(env, t, lim, tx)) ||
+			 out_ack(env, t, tx)));
 	default:
 		break;
 	}

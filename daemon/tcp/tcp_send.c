@@ -53,6 +53,8 @@ void send_discard(struct tcp_env *env, struct tcb *t)
 /* Everything below @upto is acknowledged; snd_una is still the old one. */
 void send_acked(struct tcp_env *env, struct tcb *t, seq_t upto)
 {
+	if (t->flags & T_ACCEPTQ)	/* its links lie where the queue would */
+		return;
 	while (t->snd_head) {
 		uint32_t i = t->snd_head;
 		struct extent *e = extent_at(env, i);

@@ -3,7 +3,7 @@
  *
  * Half-open passive connections (SYN_RECEIVED from LISTEN) and TIME_WAIT live
  * in small records of their own (tcp_listen.c, tcp_timewait.c); a tcb is in
- * SYN_RECEIVED only after a simultaneous open, and in TIME_WAIT only while
+ * SYN_RECEIVED only after a simultaneous open or by Fast Open, and in TIME_WAIT only while
  * its application still holds it.
  *
  * Threads   One engine.
@@ -47,6 +47,7 @@ enum tcp_state {
 enum tcp_transition {
 	TCP_DO_CONNECT,		/* active OPEN */
 	TCP_DO_ACCEPT,		/* a half-open record completed */
+	TCP_DO_SYN_DATA,	/* a SYN with data and a good cookie */
 	TCP_DO_SYN,		/* SYN without ACK in SYN_SENT */
 	TCP_DO_SYN_ACKED,	/* our SYN is acknowledged, theirs is known */
 	TCP_DO_CLOSE,		/* CLOSE or shutdown of the sending side */

@@ -110,6 +110,10 @@ static bool syn_timeout(struct tcp_env *env, struct tcb *t)
 {
 	uint32_t most = set_of(env, t)->syn_count;
 
+	if (t->listener)		/* Fast Open: it is a SYN-ACK */
+		most = env->cfg.syn_ack_retries;
+	else
+		tfo_unanswered(env, t);
 	if (t->retries >= (most ? most : env->cfg.syn_retries)) {
 		counter_add(&env->stats.connect_failures, 1);
 		conn_end(env, t, t->soft_error ? t->soft_error : ETIMEDOUT);

@@ -53,7 +53,7 @@ static void open_with(struct tcp_env *env, struct tcb *t,
 {
 	t->iss = t->snd_una = t->snd_nxt = t->snd_max = iss;
 	t->snd_end = t->snd_sml = iss + 1;
-	t->flags |= T_KNOWN | T_SYN_DUE;
+	t->flags |= T_KNOWN | T_SYN_DUE | (c->fastopen ? T_TFO : 0);
 	t->user.client = (uint16_t)c->client;
 	t->user.context = (uint16_t)c->context;
 	t->user.cookie = c->cookie;
@@ -303,7 +303,8 @@ void tcp_want_sent(struct tcp_env *env, uint32_t conn)
 static bool has_room(const struct tcb *t)
 {
 	return snd_queued(t) < t->snd_limit &&
-	       (t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT);
+	       (t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT ||
+		(t->state == TCP_SYN_RECEIVED && t->listener));
 }
 
 uint32_t tcp_events(const struct tcp_env *env, uint32_t conn)

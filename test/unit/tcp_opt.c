@@ -92,6 +92,8 @@ static void test_malformed(void **state)
 		{ 4, { 3, 4, 7, 1 }, 0 },
 		{ 4, { 4, 3, 0, 1 }, 0 },
 		{ 4, { 5, 2, 1, 1 }, 0 },		/* SACK of nothing */
+		{ 4, { 34, 4, 1, 1 }, 0 },		/* cookies of 2, */
+		{ 8, { 34, 7, 1, 1, 1, 1, 1, 1 }, 0 },	/* and of 5 bytes */
 		{ 8, { 5, 8, 1, 1, 1, 1, 1, 1 }, 0 },
 		{ 12, { 5, 12, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, 0 },
 		{ 12, { 8, 8, 1, 1, 1, 1, 1, 1, 3, 3, 7, 1 }, OPT_WSCALE },
@@ -129,7 +131,10 @@ static void test_round_trip(void **state)
 	(void)state;
 	for (uint32_t i = 0; i < 4096; i++) {
 		struct tcp_opts in = {
-			.has = i & (OPT_MSS | OPT_WSCALE | OPT_TS | OPT_SACK_OK),
+			.has = i & (OPT_MSS | OPT_WSCALE | OPT_TS |
+				    OPT_SACK_OK | OPT_TFO),
+			.tfo_len = (uint8_t)(draw(2) ? 4 + draw(5) * 2 : 0),
+			.tfo = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 },
 			.mss = (uint16_t)draw(65536),
 			.wscale = (uint8_t)draw(WSCALE_MAX + 1),
 			.tsval = draw(UINT32_MAX), .tsecr = draw(UINT32_MAX) };
@@ -141,6 +146,10 @@ static void test_round_trip(void **state)
 		assert_int_equal(len == 0, in.has == 0);
 		assert_false(out.malformed);
 		assert_int_equal(out.has, in.has);
+		if (in.has & OPT_TFO) {
+			assert_int_equal(out.tfo_len, in.tfo_len);
+			assert_memory_equal(out.tfo, in.tfo, in.tfo_len);
+		}
 		if (in.has & OPT_MSS)
 			assert_int_equal(out.mss, in.mss);
 		if (in.has & OPT_WSCALE)
@@ -150,6 +159,22 @@ static void test_round_trip(void **state)
 			assert_int_equal(out.tsecr, in.tsecr);
 		}
 	}
+}
+
+/* A cookie that the header cannot hold is left out. */
+static void test_long_cookie(void **state)
+{
+	struct tcp_opts o = { .has = OPT_MSS | OPT_WSCALE | OPT_TS |
+				     OPT_SACK_OK | OPT_TFO,
+			      .tfo_len = 16 };
+	uint8_t b[OPT_BYTES_MAX], len = tcp_opt_build(b, &o);
+
+	(void)state;
+	assert_true(len <= OPT_BYTES_MAX);
+	assert_false(parse(b, len).has & OPT_TFO);
+	o.has = OPT_MSS | OPT_TFO;
+	len = tcp_opt_build(b, &o);
+	assert_int_equal(parse(b, len).tfo_len, 16);
 }
 
 /* The short way for padded timestamps sees what the long way sees. */
@@ -177,7 +202,8 @@ static void check_any(const uint8_t *b, uint32_t len)
 
 	assert_true(o.sack_count <= SACK_BLOCKS_MAX);
 	assert_int_equal(o.sack_count != 0, (o.has & OPT_SACK) != 0);
-	assert_int_equal(o.has & ~31, 0);
+	assert_int_equal(o.has & ~(31 | OPT_TFO), 0);
+	assert_true(!(o.has & OPT_TFO) || o.tfo_len <= TFO_BYTES_MAX);
 	if (o.has & OPT_WSCALE)
 		assert_true(o.wscale <= WSCALE_MAX);
 }
@@ -222,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_harmless),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_long_cookie),
 		cmocka_unit_test(test_padded_timestamps),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_pairs),

@@ -74,6 +74,8 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(icmp_unknown), STAT(icmp_stale), STAT(icmp_ignored),
 	STAT(pmtu_black_holes), STAT(pmtu_probes), STAT(pmtu_probes_good),
 	STAT(pmtu_probes_lost),
+	STAT(tfo_asked), STAT(tfo_bad), STAT(tfo_full), STAT(tfo_passive),
+	STAT(tfo_active), STAT(tfo_refused), STAT(tfo_black_holes), STAT(tfo_paused),
 	STAT(syncookies_sent), STAT(syncookies_accepted), STAT(syncookies_bad),
 };
 
@@ -474,6 +476,21 @@ static bool do_connect(struct script *s, char *args)
 	return expected_error(s, args, rc) && !broken(s);
 }
 
+/* "BYTES": connect and write, as one call. */
+static bool do_fastopen(struct script *s, char *args)
+{
+	uint32_t bytes = (uint32_t)strtoul(args, NULL, 0);
+	int rc;
+
+	s->w->fastopen = true;
+	rc = world_connect(s->w, s->peer, (uint16_t)(40000 + s->peer));
+	s->w->fastopen = false;
+	if (rc > 0 && bytes)
+		rc = world_write(s->w, s->peer, bytes, false);
+	world_pump(s->w);
+	return (rc >= 0 || fail(s, "tcp_connect() gives %d", rc)) && !broken(s);
+}
+
 static bool do_accept(struct script *s, char *args)
 {
 	uint32_t n = WORLD_PEERS;
@@ -724,6 +741,7 @@ static const struct {
 	{ "<", do_deliver }, { ">", do_expect_segment }, { "+", do_advance },
 	{ "expect", do_expect }, { "sent", do_sent }, { "flood", do_flood },
 	{ "burst", do_burst }, { "from", do_from }, { "ip", do_ip },
+	{ "fastopen", do_fastopen },
 	{ "listener", do_listener_option },
 	{ "icmp", do_icmp }, { "listen", do_listen },
 	{ "passive", do_passive }, { "active", do_active },

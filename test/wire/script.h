@@ -19,6 +19,7 @@
  *	icmp TYPE CODE seq=N mtu=N	an ICMP error about our segment
  *
  *	listen PORT backlog=N		connect [PORT]
+ *	fastopen BYTES			connect and write (RFC 7413)
  *	passive [SEGMENT FIELDS]	listen 80, handshake, accept, all at once
  *	active [SEGMENT FIELDS]		connect and handshake; the fields are those
  *					of the peer's SYN: win=1000 <mss 1460>

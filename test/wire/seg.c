@@ -101,6 +101,27 @@ static int read_raw(struct seg *s, const char *hex)
 	return *hex ? -EINVAL : 0;
 }
 
+/* What follows `tfo`. */
+static int read_tfo(struct seg *s, const char *text)
+{
+	unsigned int byte;
+
+	s->opts |= SEG_O_TFO;
+	while (*text == ' ')
+		text++;
+	if (strcmp(text, "any") == 0)
+		s->opts |= SEG_O_TFO_ANY;
+	else if (strcmp(text, "last") == 0)
+		s->opts |= SEG_O_TFO_LAST;
+	else
+		for (; text[0] && text[1]; text += 2) {
+			if (s->tfo_len == 16 || sscanf(text, "%2x", &byte) != 1)
+				return -EINVAL;
+			s->tfo[s->tfo_len++] = (uint8_t)byte;
+		}
+	return 0;
+}
+
 static int read_option(struct seg *s, const char *text)
 {
 	unsigned int v;
@@ -115,6 +136,8 @@ static int read_option(struct seg *s, const char *text)
 		s->has |= SEG_MORE_OPTS;
 	else if (strncmp(text, "ts ", 3) == 0)
 		read_timestamps(s, text);
+	else if (strncmp(text, "tfo", 3) == 0)
+		return read_tfo(s, text + 3);
 	else if (strncmp(text, "raw ", 4) == 0)
 		return read_raw(s, text + 4);
 	else
@@ -189,6 +212,13 @@ static int put_options(const struct seg *s, char *buf, size_t room)
 	if (s->opts & SEG_O_WS)
 		n += snprintf(buf + n, room - (size_t)n, "%sws %u", comma,
 			      s->ws), comma = ",";
+	if (s->opts & SEG_O_TFO) {
+		n += snprintf(buf + n, room - (size_t)n, "%stfo ", comma);
+		for (int i = 0; i < s->tfo_len; i++)
+			n += snprintf(buf + n, room - (size_t)n, "%02x",
+				      s->tfo[i]);
+		comma = ",";
+	}
 	if (s->has & SEG_MORE_OPTS)
 		n += snprintf(buf + n, room - (size_t)n, "%s...", comma);
 	return n;
@@ -232,9 +262,20 @@ static bool timestamps_match(const struct seg *want, const struct seg *got)
 	return (want->opts & SEG_O_ECR_ANY) || want->ts_ecr == got->ts_ecr;
 }
 
+static bool tfo_matches(const struct seg *want, const struct seg *got)
+{
+	if (!(want->opts & SEG_O_TFO))
+		return true;
+	if (want->opts & SEG_O_TFO_ANY)
+		return got->tfo_len > 0;
+	return want->tfo_len == got->tfo_len &&
+	       !memcmp(want->tfo, got->tfo, got->tfo_len);
+}
+
 static bool options_match(const struct seg *want, const struct seg *got)
 {
-	const uint32_t kinds = SEG_O_MSS | SEG_O_WS | SEG_O_SACK_OK | SEG_O_TS;
+	const uint32_t kinds = SEG_O_MSS | SEG_O_WS | SEG_O_SACK_OK | SEG_O_TS |
+			       SEG_O_TFO;
 	uint32_t w = want->opts & kinds, g = got->opts & kinds;
 
 	if (!(want->has & SEG_OPTS))
@@ -245,7 +286,7 @@ static bool options_match(const struct seg *want, const struct seg *got)
 		return false;
 	if ((w & SEG_O_WS) && want->ws != got->ws)
 		return false;
-	return timestamps_match(want, got);
+	return timestamps_match(want, got) && tfo_matches(want, got);
 }
 
 bool seg_matches(const struct seg *want, const struct seg *got)
@@ -299,6 +340,11 @@ uint32_t seg_opts_build(const struct seg *s, uint8_t out[SEG_RAW_MAX])
 	}
 	if (s->opts & SEG_O_WS)
 		out[n++] = 3, out[n++] = 3, out[n++] = s->ws;
+	if (s->opts & SEG_O_TFO) {
+		out[n++] = 34, out[n++] = (uint8_t)(2 + s->tfo_len);
+		memcpy(out + n, s->tfo, s->tfo_len);
+		n += s->tfo_len;
+	}
 	return (n + 3) & ~3u;
 }
 
@@ -312,6 +358,11 @@ static void take_option(struct seg *s, const uint8_t *p)
 		s->opts |= SEG_O_WS, s->ws = p[2];
 	if (p[0] == 4 && p[1] == 2)
 		s->opts |= SEG_O_SACK_OK;
+	if (p[0] == 34 && p[1] <= 18) {
+		s->opts |= SEG_O_TFO;
+		s->tfo_len = (uint8_t)(p[1] - 2);
+		memcpy(s->tfo, p + 2, s->tfo_len);
+	}
 	if (p[0] == 8 && p[1] == 10) {
 		memcpy(v, p + 2, 8);
 		s->opts |= SEG_O_TS;

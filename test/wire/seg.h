@@ -10,6 +10,9 @@
  *	|  relative numbers: our SYN is our 0, the peer's SYN the peer's 0
  *	S F R A P U E C; or - for none
  *
+ * Fast Open: `tfo` asks, `tfo HEX` is a cookie, `tfo any` (expected), `tfo last`
+ * (sent: as we gave it).
+ *
  * Only the peer sends: `badsum` (wrong checksum), `junk` (payload that is not
  * the stream's), `doff=N` (header length in words), `cut=N` (N bytes only),
  * `raw HEX` in the options (bytes as they are).
@@ -36,7 +39,10 @@ enum seg_opt {
 	SEG_O_MSS = 1, SEG_O_WS = 2, SEG_O_SACK_OK = 4, SEG_O_TS = 8,
 	SEG_O_TS_ANY = 16,	/* expected: any value */
 	SEG_O_ECR_LAST = 32,	/* sent: the latest value of ours */
-	SEG_O_ECR_ANY = 64
+	SEG_O_ECR_ANY = 64,
+	SEG_O_TFO = 128,
+	SEG_O_TFO_ANY = 256,	/* expected: any cookie */
+	SEG_O_TFO_LAST = 512,	/* sent: the cookie that we gave last */
 };
 
 struct seg {
@@ -48,6 +54,7 @@ struct seg {
 	uint16_t mss;
 	uint8_t ws;
 	uint8_t flags;		/* TCP_* of net/hdr.h */
+	uint8_t tfo[16], tfo_len;
 	uint8_t raw[SEG_RAW_MAX];
 	uint8_t raw_len;
 	uint8_t doff;

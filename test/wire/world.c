@@ -92,7 +92,8 @@ static uint32_t find_peer(const struct world *w, const struct tcp_tx *tx)
 /* The stream begins after the SYN, and offset 0 is sequence number 1. */
 static int64_t check_payload(const struct world_peer *p, const struct tcp_tx *tx)
 {
-	uint32_t offset = tx->seq - p->our_iss - 1, done = 0;
+	uint32_t syn = (tx->flags & TCP_SYN) ? 1 : 0;
+	uint32_t offset = tx->seq + syn - p->our_iss - 1, done = 0;
 
 	for (uint32_t i = 0; i < tx->pieces; i++) {
 		int64_t bad = kit_differs(tx->piece[i].bytes, tx->piece[i].len,
@@ -130,6 +131,10 @@ static void describe(struct world *w, struct world_peer *p,
 		problem(w, "TCP sent malformed options");
 	if (s->seg.opts & SEG_O_TS)
 		p->last_ts = s->seg.ts_val;
+	if ((s->seg.opts & SEG_O_TFO) && (tx->flags & TCP_ACK)) {
+		w->tfo_len = s->seg.tfo_len;
+		memcpy(w->tfo, s->seg.tfo, sizeof(w->tfo));
+	}
 	s->bad_byte = check_payload(p, tx);
 }
 
@@ -295,6 +300,10 @@ void world_deliver(struct world *w, uint32_t peer, const struct seg *s,
 	uint16_t sum;
 	uint8_t *l4;
 
+	if (copy.opts & SEG_O_TFO_LAST) {
+		copy.tfo_len = w->tfo_len;
+		memcpy(copy.tfo, w->tfo, sizeof(copy.tfo));
+	}
 	if (copy.opts & SEG_O_ECR_LAST)
 		copy.ts_ecr = w->peers[peer].last_ts;
 	opt_len = seg_opts_build(&copy, opts);
@@ -352,12 +361,14 @@ int world_connect(struct world *w, uint32_t peer, uint16_t port)
 	p->our_port = (uint16_t)(50000 + peer);
 	c.lport = htons(p->our_port);
 	c.rport = htons(p->port);
+	c.fastopen = w->fastopen;
 	rc = tcp_connect(w->env, &c, w->now);
 	if (rc > 0) {
 		p->conn = (uint32_t)rc;
 		p->client = CLIENT;
 	}
-	world_pump(w);
+	if (!w->fastopen)
+		world_pump(w);
 	return rc;
 }
 

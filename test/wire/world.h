@@ -78,6 +78,8 @@ struct world {
 	struct world_sent sent[WORLD_SENT];
 	uint32_t sent_head, sent_tail;	/* free-running */
 	struct world_sent last;		/* the last one that was popped */
+	uint8_t tfo[16], tfo_len;	/* the last cookie that we gave */
+	bool fastopen;		/* of the next connect, which is not pumped */
 	bool discard;		/* do not keep what is sent */
 	bool no_strangers;	/* nor what goes to other addresses (flood) */
 	char problem[SEG_TEXT_BYTES];	/* first broken expectation of ours */
