@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -357,7 +358,12 @@ static void take_line(struct admin *a, const char *line, size_t bytes)
 	json_t *request = json_loadb(line, bytes, 0, NULL);
 	const char *cmd = json_string_value(json_object_get(request, "cmd"));
 
-	if (cmd)
+	json_t *changed = cmd ? admin_request(a->control, request,
+					      a->may_change) : NULL;
+
+	if (changed)
+		say_json(a, changed);
+	else if (cmd)
 		answer(a, cmd, request);
 	else
 		admin_error(a, "a request is one line such as "
@@ -404,6 +410,15 @@ static void ended(struct bufferevent *bev, short what, void *arg)
 	hang_up(arg);
 }
 
+static bool may_change(int fd)
+{
+	struct ucred cred;
+	socklen_t bytes = sizeof(cred);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes) == 0 &&
+	       (cred.uid == 0 || cred.uid == geteuid());
+}
+
 void admin_accept(struct control *c, int fd)
 {
 	struct admin *a = c->admin_count < SESSIONS_MAX ?
@@ -418,6 +433,7 @@ void admin_accept(struct control *c, int fd)
 		return;
 	}
 	a->control = c;
+	a->may_change = may_change(fd);
 	a->next = c->admins;
 	c->admins = a;
 	c->admin_count++;

@@ -36,6 +36,7 @@ struct admin {
 	struct admin *next;
 	struct control *control;
 	struct bufferevent *bev;	/* NULL: hung up, waits for the op */
+	bool may_change;		/* root, or our own user */
 	struct op op;
 	bool busy;			/* an answer is under way */
 	void (*answered)(struct admin *a, const struct op *op);

@@ -1,3 +1,5 @@
+#define LOG_FACILITY LOG_FAC_CLIENT
+
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>

@@ -32,8 +32,8 @@ struct parse {
 	bool failed;
 	char section[16];		/* "port" for [port NAME] */
 	struct config_port *port;	/* of the section */
-	uint64_t given;			/* keys seen, a bit each */
-	uint64_t port_given;		/* in this [port NAME] */
+	bool given[CONFIG_KEYS_MAX];	/* keys seen */
+	bool port_given[CONFIG_KEYS_MAX];	/* in this [port NAME] */
 	struct pair *pairs;
 	uint32_t pair_count;
 };
@@ -90,7 +90,7 @@ static int begin_port(struct parse *p, const char *name)
 	p->port = &cfg->ports[cfg->port_count++];
 	p->port->line = p->line;
 	strcpy(p->port->io.name, name);
-	p->port_given = 0;
+	memset(p->port_given, 0, sizeof(p->port_given));
 	strcpy(p->section, "port");
 	return 1;
 }
@@ -190,19 +190,11 @@ static int bad_value(struct parse *p, const struct config_key *k,
 		     const char *value)
 {
 	char range[64];
-	const char *allowed = k->allowed;
 
-	if (!strcmp(k->name, "driver") && p->port) {
-		allowed = port_driver_names();
-	} else if (!allowed) {
-		snprintf(range, sizeof(range), "%lu - %lu",
-			 (unsigned long)k->min, (unsigned long)k->max);
-		allowed = range;
-	}
 	return fail_at(p, p->line, "[%s%s%s] %s = \"%s\": allowed: %s",
 		       p->section, p->port ? " " : "",
 		       p->port ? p->port->io.name : "", k->name, value,
-		       allowed);
+		       config_key_allowed(k, range, sizeof(range)));
 }
 
 /* An ini_handler; libinih's own section text is cut at 50 bytes: not used. */
@@ -213,7 +205,7 @@ static int take_pair(void *user, const char *section, const char *name,
 	const struct config_key *k;
 	unsigned int index;
 	char names[CONFIG_ERR_BYTES];
-	uint64_t *given;
+	bool *given;
 	bool port = !strcmp(p->section, "port");
 
 	(void)section;
@@ -228,11 +220,11 @@ static int take_pair(void *user, const char *section, const char *name,
 			       "%s", p->section, name,
 			       config_key_names(p->section, names,
 						sizeof(names)));
-	given = port ? &p->port_given : &p->given;
-	if ((*given & 1ull << index) && !k->repeats)
+	given = port ? &p->port_given[index] : &p->given[index];
+	if (*given && !k->repeats)
 		return fail_at(p, p->line, "[%s] %s is given twice",
 			       p->section, name);
-	*given |= 1ull << index;
+	*given = true;
 	if (k->set(k, port ? (void *)p->port : (void *)p->cfg, value) < 0)
 		return bad_value(p, k, value);
 	return 1;
@@ -269,6 +261,15 @@ static int check_port(struct parse *p, struct config_port *port, uint8_t id)
 			.addr = port->io.addrs[i], .prefix = port->prefix[i],
 			.port = id };
 	}
+	return 1;
+}
+
+static int check_ports(struct parse *p)
+{
+	p->cfg->net.addr_count = 0;
+	for (uint32_t i = 0; i < p->cfg->port_count; i++)
+		if (!check_port(p, &p->cfg->ports[i], (uint8_t)i))
+			return 0;
 	return 1;
 }
 
@@ -334,10 +335,7 @@ static int resolve(struct parse *p)
 {
 	struct config *cfg = p->cfg;
 
-	for (uint32_t i = 0; i < cfg->port_count; i++)
-		if (!check_port(p, &cfg->ports[i], (uint8_t)i))
-			return -EINVAL;
-	if (!check_together(p) || !resolve_pairs(p))
+	if (!check_ports(p) || !check_together(p) || !resolve_pairs(p))
 		return -EINVAL;
 	if (cfg->daemon.arp_conf[0] &&
 	    config_mtcp_arp(cfg, cfg->daemon.arp_conf, p->err) < 0)
@@ -348,12 +346,20 @@ static int resolve(struct parse *p)
 	return 0;
 }
 
+int config_check(struct config *cfg, const char *file, char *err)
+{
+	struct parse p = { .cfg = cfg, .file = file, .err = err };
+
+	return check_ports(&p) && check_together(&p) ? 0 : -EINVAL;
+}
+
 int config_load(struct config *cfg, const char *file, char *err)
 {
 	struct parse p = { .cfg = cfg, .file = file, .err = err };
 	int rc, line;
 
 	config_defaults(cfg);
+	snprintf(cfg->file, sizeof(cfg->file), "%s", file);
 	p.f = fopen(file, "re");
 	if (!p.f) {
 		rc = -errno;

@@ -67,6 +67,7 @@ struct config_limits {
 };
 
 struct config {
+	char file[CONFIG_PATH_BYTES];	/* that it was read from */
 	struct config_daemon daemon;
 	struct config_engine engine;
 	struct config_port ports[PORT_MAX];
@@ -113,14 +114,80 @@ struct config_key {
 	uint64_t min, max;
 	uint32_t scale;			/* stored = value * scale; 0: 1 */
 	bool repeats;			/* may be given more than once */
+	bool live;			/* can change while mtcpd runs */
+	const char *unit;		/* NULL: none */
 	const char *allowed;		/* for people; NULL: min - max */
 };
 /* The key, or NULL.  @index is its number, below CONFIG_KEYS_MAX. */
 const struct config_key *config_key_find(const char *section, const char *name,
 					 unsigned int *index);
+/* By number; NULL: no more. */
+const struct config_key *config_key_at(unsigned int index);
+/* The value as a file would have it; @base as for set().  Returns @buf. */
+const char *config_key_show(const struct config_key *k, const void *base,
+			    char *buf, size_t bytes);
+/* What is allowed, for people.  Returns @buf or a constant. */
+const char *config_key_allowed(const struct config_key *k, char *buf,
+			       size_t bytes);
 /* Names of a section's keys, separated by ", ". */
 const char *config_key_names(const char *section, char *buf, size_t bytes);
 void config_defaults(struct config *cfg);
-#define CONFIG_KEYS_MAX	64
+#define CONFIG_KEYS_MAX	128
+#define CONFIG_VALUE_BYTES 640		/* of a value as text */
+
+/* config_show.c: what config_key_show() is made of */
+struct text_out {
+	char *buf;
+	size_t bytes, used;
+};
+void text_add(struct text_out *out, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+#define CONFIG_SHOW(name) void name(const struct config_key *k, \
+				    const void *base, struct text_out *out)
+CONFIG_SHOW(show_uint32);
+CONFIG_SHOW(show_auto_uint32);
+CONFIG_SHOW(show_size64);
+CONFIG_SHOW(show_bool);
+CONFIG_SHOW(show_word);
+CONFIG_SHOW(show_text);
+CONFIG_SHOW(show_cores);
+CONFIG_SHOW(show_spin);
+CONFIG_SHOW(show_local_ports);
+CONFIG_SHOW(show_address);
+CONFIG_SHOW(show_mac);
+CONFIG_SHOW(show_key);
+CONFIG_SHOW(show_frames);
+
+/* config_live.c: one changed value, and two configurations compared */
+
+/*
+ * Sets "section.key", or "port.NAME.key", as a file would and checks the
+ * whole.  -EINVAL with a sentence, -EROFS when the key needs a restart; @cfg
+ * is then unchanged.
+ */
+int config_set(struct config *cfg, const char *name, const char *value,
+	       char *err);
+
+/* One key's place: name, and where its value lies in @cfg. */
+struct config_place {
+	const struct config_key *key;
+	const void *base;
+	char name[96];
+};
+/* The @n-th place, or false. */
+bool config_place_at(const struct config *cfg, unsigned int n,
+		     struct config_place *out);
+bool config_place_find(const struct config *cfg, const char *name,
+		       struct config_place *out);
+
+/*
+ * Takes over from @next what can change live.  Names of keys that differ and
+ * cannot are written to @restart, separated by ", "; returns how many changed.
+ */
+unsigned int config_merge(struct config *cfg, const struct config *next,
+			  char *restart, size_t bytes);
+
+/* What needs more than one key; @file for the message. */
+int config_check(struct config *cfg, const char *file, char *err);
 
 #endif

@@ -200,6 +200,7 @@ static int set_mac(const struct config_key *k, void *base, const char *value)
 {
 	uint8_t *mac = (uint8_t *)base + k->at;
 
+	memset(mac, 0, 6);
 	if (!strcmp(value, "auto"))
 		return 0;
 	return text_mac(value, mac) < 0 || (mac[0] & 1) ? -EINVAL : 0;
@@ -226,6 +227,7 @@ static int set_frames(const struct config_key *k, void *base, const char *value)
 #define YES_NO		"yes, no"
 #define PATH_OR_NONE	"an absolute path of at most 255 bytes, or none"
 #define SOCKET_PATH	"an absolute path of at most 107 bytes"
+#define LIVE		.live = true
 #define RANGE(first, last)	.min = first, .max = last
 
 static const struct config_key keys[] = {
@@ -236,7 +238,7 @@ static const struct config_key keys[] = {
 	{ "daemon", "pidfile", set_path, AT(daemon.pidfile),
 	  .max = TEXT(daemon.pidfile), .allowed = PATH_OR_NONE },
 	{ "daemon", "log", set_word, AT(daemon.log),
-	  .allowed = "error, warn, info, debug" },
+	  .allowed = "error, warn, info, debug", LIVE },
 	{ "daemon", "group", set_text, AT(daemon.group),
 	  .max = TEXT(daemon.group), .allowed = "a group's name, or none" },
 	{ "daemon", "arp_conf", set_path, AT(daemon.arp_conf),
@@ -244,14 +246,14 @@ static const struct config_key keys[] = {
 	{ "daemon", "route_conf", set_path, AT(daemon.route_conf),
 	  .max = TEXT(daemon.route_conf), .allowed = PATH_OR_NONE },
 	{ "daemon", "stop_grace_ms", set_uint32, AT(daemon.stop_grace_ms),
-	  RANGE(0, 60000) },
+	  RANGE(0, 60000), LIVE, .unit = "ms" },
 
 	{ "engine", "cores", set_cores, AT(engine), .allowed =
 	  "auto, or a list such as 0,1 or 2-5 of at most 16 different cores" },
 	{ "engine", "count", set_auto_uint32, AT(engine.count), RANGE(1, ENGINES_MAX),
 	  .allowed = "auto, 1 - 16" },
 	{ "engine", "spin_us", set_spin, AT(engine), RANGE(0, 1000000),
-	  .allowed = "auto, forever, 0 - 1000000" },
+	  .allowed = "auto, forever, 0 - 1000000", LIVE, .unit = "us" },
 	{ "engine", "huge_pages", set_word, AT(engine.huge_pages),
 	  .allowed = "auto, yes, no" },
 
@@ -261,9 +263,9 @@ static const struct config_key keys[] = {
 	  .max = sizeof(((struct port_config *)0)->device) - 1,
 	  .allowed = "a name of at most 63 bytes" },
 	{ "port", "address", set_address, 0, .repeats = true, .allowed =
-	  "at most 16 different addresses a.b.c.d/len, separated by commas" },
+	  "at most 16 different addresses a.b.c.d/len, separated by commas", LIVE },
 	{ "port", "mtu", set_auto_uint32, PORT_AT(io.mtu), RANGE(576, 65535),
-	  .allowed = "auto, 576 - 65535" },
+	  .allowed = "auto, 576 - 65535", .unit = "bytes" },
 	{ "port", "mac", set_mac, PORT_AT(io.mac), .allowed =
 	  "auto, or a unicast address aa:bb:cc:dd:ee:ff" },
 	{ "port", "zero_copy", set_word, PORT_AT(zero_copy),
@@ -276,12 +278,13 @@ static const struct config_key keys[] = {
 	{ "tcp", "max_listeners", set_uint32, AT(tcp.max_listeners), RANGE(1, 65536) },
 	{ "tcp", "max_syn", set_uint32, AT(tcp.max_syn), RANGE(16, 4194304) },
 	{ "tcp", "syn_cookies", set_word, AT(tcp.syn_cookies),
-	  .allowed = "auto, never, always" },
+	  .allowed = "auto, never, always", LIVE },
 	{ "tcp", "mtu_probing", set_word, AT(tcp.mtu_probing),
-	  .allowed = "no, yes" },
-	{ "tcp", "min_pmtu", set_uint32, AT(tcp.min_pmtu), RANGE(68, 1500) },
+	  .allowed = "no, yes", LIVE },
+	{ "tcp", "min_pmtu", set_uint32, AT(tcp.min_pmtu), RANGE(68, 1500),
+	  LIVE, .unit = "bytes" },
 	{ "tcp", "pmtu_expires_s", set_uint32, AT(tcp.pmtu_expires_ms),
-	  RANGE(60, 86400), .scale = 1000 },
+	  RANGE(60, 86400), .scale = 1000, LIVE, .unit = "s" },
 	{ "tcp", "fastopen_key", set_key, AT(tcp.tfo_key), .allowed =
 	  "random, or 32 hexadecimal digits" },
 	{ "tcp", "max_time_wait", set_uint32, AT(tcp.max_time_wait),
@@ -289,54 +292,102 @@ static const struct config_key keys[] = {
 	{ "tcp", "local_ports", set_local_ports, 0, RANGE(1024, 65535), .allowed =
 	  "first-last, both 1024 - 65535" },
 	{ "tcp", "congestion", set_cc, AT(tcp.cc), .max = TEXT(tcp.cc),
-	  .allowed = "cubic, reno" },
-	{ "tcp", "initial_cwnd", set_uint32, AT(tcp.initial_cwnd), RANGE(1, 100) },
+	  .allowed = "cubic, reno", LIVE },
+	{ "tcp", "initial_cwnd", set_uint32, AT(tcp.initial_cwnd), RANGE(1, 100),
+	  LIVE, .unit = "segments" },
 	{ "tcp", "timestamps", set_bool, AT(tcp.timestamps),
-	  .allowed = YES_NO },
+	  .allowed = YES_NO, LIVE },
 	{ "tcp", "window_scaling", set_bool, AT(tcp.window_scaling),
 	  .allowed = YES_NO },
 	{ "tcp", "rcv_wnd_initial", set_uint32, AT(tcp.rcv_wnd_initial),
-	  RANGE(4096, 16 << 20) },
+	  RANGE(4096, 16 << 20), LIVE, .unit = "bytes" },
 	{ "tcp", "rcv_wnd_max", set_uint32, AT(tcp.rcv_wnd_max),
-	  RANGE(4096, 16 << 20) },
+	  RANGE(4096, 16 << 20), LIVE, .unit = "bytes" },
 	{ "tcp", "snd_buf_initial", set_uint32, AT(tcp.snd_buf_initial),
-	  RANGE(4096, 64 << 20) },
+	  RANGE(4096, 64 << 20), LIVE, .unit = "bytes" },
 	{ "tcp", "snd_buf_max", set_uint32, AT(tcp.snd_buf_max),
-	  RANGE(4096, 64 << 20) },
+	  RANGE(4096, 64 << 20), LIVE, .unit = "bytes" },
 	{ "tcp", "time_wait_s", set_uint32, AT(tcp.time_wait_ms), RANGE(0, 600),
-	  .scale = 1000 },
+	  .scale = 1000, LIVE, .unit = "s" },
 	{ "tcp", "fin_wait2_s", set_uint32, AT(tcp.fin_wait2_ms), RANGE(1, 3600),
-	  .scale = 1000 },
-	{ "tcp", "rto_min_ms", set_uint32, AT(tcp.rto_min_ms), RANGE(10, 10000) },
+	  .scale = 1000, LIVE, .unit = "s" },
+	{ "tcp", "rto_min_ms", set_uint32, AT(tcp.rto_min_ms), RANGE(10, 10000),
+	  LIVE, .unit = "ms" },
 	{ "tcp", "rto_initial_ms", set_uint32, AT(tcp.rto_initial_ms),
-	  RANGE(10, 60000) },
-	{ "tcp", "delack_ms", set_uint32, AT(tcp.delack_ms), RANGE(0, 500) },
-	{ "tcp", "retries", set_uint32, AT(tcp.retries), RANGE(1, 30) },
-	{ "tcp", "syn_retries", set_uint32, AT(tcp.syn_retries), RANGE(0, 15) },
+	  RANGE(10, 60000), LIVE, .unit = "ms" },
+	{ "tcp", "delack_ms", set_uint32, AT(tcp.delack_ms), RANGE(0, 500),
+	  LIVE, .unit = "ms" },
+	{ "tcp", "retries", set_uint32, AT(tcp.retries), RANGE(1, 30), LIVE },
+	{ "tcp", "syn_retries", set_uint32, AT(tcp.syn_retries), RANGE(0, 15),
+	  LIVE },
 	{ "tcp", "syn_ack_retries", set_uint32, AT(tcp.syn_ack_retries),
-	  RANGE(0, 15) },
+	  RANGE(0, 15), LIVE },
 	{ "tcp", "keepalive_idle_s", set_uint32, AT(tcp.keep_idle_s),
-	  RANGE(1, 32767) },
+	  RANGE(1, 32767), LIVE, .unit = "s" },
 	{ "tcp", "keepalive_interval_s", set_uint32, AT(tcp.keep_intvl_s),
-	  RANGE(1, 32767) },
-	{ "tcp", "keepalive_count", set_uint32, AT(tcp.keep_cnt), RANGE(1, 127) },
+	  RANGE(1, 32767), LIVE, .unit = "s" },
+	{ "tcp", "keepalive_count", set_uint32, AT(tcp.keep_cnt), RANGE(1, 127),
+	  LIVE },
 
 	{ "limits", "clients", set_uint32, AT(limits.clients),
-	  RANGE(1, TCP_CLIENTS_MAX - 1) },
+	  RANGE(1, TCP_CLIENTS_MAX - 1), LIVE },
 	{ "limits", "pending_clients", set_uint32, AT(limits.pending_clients),
-	  RANGE(1, 1024) },
+	  RANGE(1, 1024), LIVE },
 	{ "limits", "hello_timeout_ms", set_uint32,
-	  AT(limits.hello_timeout_ms), RANGE(100, 60000) },
+	  AT(limits.hello_timeout_ms), RANGE(100, 60000), LIVE, .unit = "ms" },
 	{ "limits", "memory", set_size64, AT(limits.memory),
-	  RANGE(16ull << 20, 64ull << 30), .allowed = "16M - 64G" },
+	  RANGE(16ull << 20, 64ull << 30), .allowed = "16M - 64G",
+	  LIVE, .unit = "bytes" },
 	{ "limits", "contexts", set_uint32, AT(limits.contexts),
-	  RANGE(1, CONTEXTS_MAX) },
-	{ "limits", "listeners", set_uint32, AT(limits.listeners), RANGE(1, 65536) },
+	  RANGE(1, CONTEXTS_MAX), LIVE },
+	{ "limits", "listeners", set_uint32, AT(limits.listeners), RANGE(1, 65536),
+	  LIVE },
 	{ "limits", "connections", set_uint32, AT(limits.connections),
-	  RANGE(1, 16777216) },
+	  RANGE(1, 16777216), LIVE },
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 _Static_assert(KEY_COUNT <= CONFIG_KEYS_MAX, "given-twice marks fit");
+
+/* How a value that a setter stored is told again. */
+static const struct {
+	int (*set)(const struct config_key *k, void *base, const char *value);
+	void (*show)(const struct config_key *k, const void *base,
+		     struct text_out *out);
+} shows[] = {
+	{ set_uint32, show_uint32 },
+	{ set_auto_uint32, show_auto_uint32 },
+	{ set_size64, show_size64 },
+	{ set_bool, show_bool },
+	{ set_word, show_word },
+	{ set_text, show_text },
+	{ set_path, show_text },
+	{ set_cc, show_text },
+	{ set_driver, show_text },
+	{ set_cores, show_cores },
+	{ set_spin, show_spin },
+	{ set_local_ports, show_local_ports },
+	{ set_address, show_address },
+	{ set_mac, show_mac },
+	{ set_key, show_key },
+	{ set_frames, show_frames },
+};
+
+const char *config_key_show(const struct config_key *k, const void *base,
+			    char *buf, size_t bytes)
+{
+	struct text_out out = { .buf = buf, .bytes = bytes };
+
+	buf[0] = '\0';
+	for (size_t i = 0; i < sizeof(shows) / sizeof(shows[0]); i++)
+		if (shows[i].set == k->set)
+			shows[i].show(k, base, &out);
+	return buf;
+}
+
+const struct config_key *config_key_at(unsigned int index)
+{
+	return index < KEY_COUNT ? &keys[index] : NULL;
+}
 
 const struct config_key *config_key_find(const char *section, const char *name,
 					 unsigned int *index)

@@ -50,6 +50,7 @@ static void start(struct control *c, struct config *cfg, const char *version)
 	*c = (struct control){ .cfg = cfg, .version = version,
 			       .client_fd = -1, .admin_fd = -1,
 			       .start = mono_now(), .next_client = 1 };
+	c->log_level = cfg->daemon.log;
 	clock_gettime(CLOCK_REALTIME, &now);
 	c->start_us = (uint64_t)now.tv_sec * 1000000 +
 		      (uint64_t)now.tv_nsec / 1000;

@@ -275,6 +275,18 @@ struct json_t *stats_clients(const struct control *c,
 			     const uint32_t conns[TCP_CLIENTS_MAX]);
 struct json_t *stats_listeners(const struct control *c);
 
+/* admin_config.c: what may be changed; NULL: no such request. */
+struct json_t *admin_request(struct control *c, const struct json_t *request,
+			     bool may_change);
+
+/* ---- live.c: the configuration changes while we run ---- */
+
+/* c->cfg has changed: engines and ports follow.  0 or -ENOMEM. */
+int live_apply(struct control *c);
+/* Reads the file again; @text (CONFIG_ERR_BYTES) says what came of it. */
+int live_reload(struct control *c, char *text);
+void log_set_changed(struct control *c);
+
 /* ---- stop.c, notify.c ---- */
 
 void stop_init(struct control *c);		/* signals */
@@ -283,6 +295,7 @@ void stop_begin(struct control *c);
 void stop_mail_stopped(struct control *c);
 /* Tells systemd, when it started us (NOTIFY_SOCKET). */
 void notify(const char *state);
+void notify_reloading(void);
 
 /* ---- the whole ---- */
 
@@ -326,6 +339,7 @@ struct control {
 	uint64_t next_listener;
 	uint16_t next_port;		/* host order, of port 0 */
 
+	uint32_t log_level;		/* of [daemon] log, as last applied */
 	struct admin *admins;
 	uint32_t admin_count;
 

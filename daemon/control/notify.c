@@ -1,6 +1,7 @@
 /* systemd's notification protocol (sd_notify(3)) is one datagram. */
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,4 +32,14 @@ void notify(const char *state)
 			       bytes)) < 0)
 		log_warn("cannot tell systemd (%s) \"%s\"", path, state);
 	close(fd);
+}
+
+/* Type=notify-reload wants to know when it began (sd_notify(3)). */
+void notify_reloading(void)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+		 (unsigned long long)mono_now().us);
+	notify(text);
 }

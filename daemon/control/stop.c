@@ -8,7 +8,7 @@
  *	5. threads joined, clients freed, engines closed, ports closed
  *
  * A second SIGINT or SIGTERM exits at once; the kernel then takes back what
- * the ports had.  SIGHUP only says that a restart is needed.
+ * the ports had.  SIGHUP reads the configuration again (live.c).
  */
 #include <event2/event.h>
 #include <signal.h>
@@ -80,11 +80,13 @@ static void end_signal(int number, short what, void *arg)
 
 static void hup_signal(int number, short what, void *arg)
 {
+	char text[CONFIG_ERR_BYTES];
+
 	(void)number;
 	(void)what;
-	(void)arg;
-	log_info("SIGHUP: the configuration is read at start only; restart "
-		 "mtcpd to apply a change");
+	notify_reloading();
+	live_reload(arg, text);
+	notify("READY=1");
 }
 
 static struct event *on_signal(struct control *c, int number,

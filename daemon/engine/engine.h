@@ -54,6 +54,12 @@ struct net_config {
 	unsigned int neigh_count;
 };
 
+/* What may change while engines run: MAIL_LIVE. */
+struct engine_live {
+	struct tcp_config tcp;		/* as tcp_configure() takes it */
+	uint32_t spin_us[PORT_QUEUES_MAX];	/* by engine */
+};
+
 /* Loop counters; the engine writes, anybody reads. */
 struct engine_stats {
 	counter_t loops, busy_loops, sleeps, wakes_sent, wakes_received;

@@ -67,6 +67,15 @@ static int net_apply(struct engine *e, const struct net_config *cfg)
 	return err;
 }
 
+static int live(struct engine *e, const struct engine_live *next)
+{
+	int err = tcp_configure(e->tcp, &next->tcp);
+
+	if (!err)
+		e->cfg.spin_us = next->spin_us[e->cfg.index];
+	return err;
+}
+
 static int hold(struct engine *e, const struct mail *m)
 {
 	uint32_t conn = handle_index(m->hold.sock), peer = m->hold.peer;
@@ -197,6 +206,9 @@ static void handle(struct engine *e, const struct mail *m)
 		break;
 	case MAIL_NET_CONFIG:
 		err = net_apply(e, m->config.ptr);
+		break;
+	case MAIL_LIVE:
+		err = live(e, m->config.ptr);
 		break;
 	case MAIL_LIST:
 		list(e, m);

@@ -108,6 +108,30 @@ int tcp_init(struct tcp_env **out, const struct tcp_config *cfg,
 	return 0;
 }
 
+/* rcv_wscale stays: a half-open connection was offered it. */
+int tcp_configure(struct tcp_env *env, const struct tcp_config *next)
+{
+	const struct tcp_config old = env->cfg;
+	struct tcp_config cfg = *next;
+
+	cfg.max_conns = old.max_conns;
+	cfg.max_listeners = old.max_listeners;
+	cfg.max_syn = old.max_syn;
+	cfg.max_time_wait = old.max_time_wait;
+	cfg.max_extents = old.max_extents;
+	cfg.window_scaling = old.window_scaling;
+	cfg.engine = old.engine;
+	cfg.engines = old.engines;
+	cfg.random_seed = old.random_seed;
+	memcpy(cfg.secret, old.secret, sizeof(cfg.secret));
+	memcpy(cfg.tfo_key, old.tfo_key, sizeof(cfg.tfo_key));
+	if (check_config(&cfg) || cc_find(cfg.cc) < 0)
+		return -EINVAL;
+	env->cfg = cfg;
+	env->cc = (uint32_t)cc_find(cfg.cc);
+	return 0;
+}
+
 void tcp_set_arena(struct tcp_env *env, uint32_t client, struct arena *arena)
 {
 	ENSURE(client < TCP_CLIENTS_MAX, "client slots are the engine's");

@@ -117,6 +117,11 @@ typedef void *tcp_alloc_fn(void *arg, const char *what, size_t bytes);
 int tcp_init(struct tcp_env **out, const struct tcp_config *cfg,
 	     const struct rss *rss, tcp_alloc_fn *alloc, void *arg);
 
+/* Takes over what may change while connections exist: all but capacities,
+ * secrets, window scaling and what is the engine's.  Open connections follow
+ * at their next use of a value.  0 or -EINVAL, nothing changed. */
+int tcp_configure(struct tcp_env *env, const struct tcp_config *next);
+
 /* Clients come and go: the arena behind a client slot (1..); NULL: gone.
  * Slot 0 is the engine's own arena, for connections nobody took yet. */
 void tcp_set_arena(struct tcp_env *env, uint32_t client, struct arena *arena);

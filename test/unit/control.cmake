@@ -4,3 +4,6 @@ target_compile_definitions(unit_config PRIVATE
 mtcpd_unit_test(server mtcpd_control)
 mtcpd_unit_test(hole mtcpd_control)
 mtcpd_unit_test(attach_hostile mtcpd_control)
+mtcpd_unit_test(config_live mtcpd_control)
+target_sources(unit_config_live PRIVATE
+  ${CMAKE_SOURCE_DIR}/tools/mtcpctl/conf_file.c)

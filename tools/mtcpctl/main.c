@@ -19,8 +19,16 @@ static const struct command commands[] = {
 	TABLE(listeners, "who listens where"),
 	TABLE(ports, "network ports and their addresses"),
 	TABLE(engines, "engines and their load"),
-	TABLE(arp, "neighbours"),
-	TABLE(routes, "routes"),
+	{ "arp", "[add|delete]", "neighbours; add ADDRESS MAC, delete ADDRESS",
+	  print_arp, run_change, false },
+	{ "routes", "[add|delete]", "routes; add NETWORK TARGET, delete NETWORK",
+	  print_routes, run_change, false },
+	{ "config", "show|get|...", "show, get KEY, set KEY VALUE, diff, save, "
+	  "import FILE...", NULL, run_change, false },
+	{ "reload", "", "reads the configuration again", NULL, run_change,
+	  false },
+	{ "log", "[LEVEL [FAC]]", "levels of the log, live", NULL, run_change,
+	  false },
 	{ NULL, NULL, NULL, NULL, NULL, false },
 };
 
@@ -139,7 +147,7 @@ static void read_words(struct options *o, int argc, char **argv)
 		read_options(o, argc, argv, true);
 	o->args = argv + first;
 	o->arg_count = argc - first;
-	if (o->command->print && o->arg_count)
+	if (o->command->print && !o->command->run && o->arg_count)
 		exit(usage_error("%s takes no arguments; unexpected: %s",
 				 o->command->name, o->args[0]));
 }
@@ -159,7 +167,7 @@ static int once(const struct options *o, json_t **before, double *asked)
 	double now;
 	char *line;
 
-	if (o->command->run)
+	if (o->command->run && (!o->command->print || o->arg_count))
 		return o->command->run(o);
 	request = json_pack("{s:s}", "cmd", o->command->name);
 	line = ask(o->socket, request);

@@ -7,6 +7,7 @@
  *	show.c    tables of what there is
  *	conns.c   connections: filter, table, TCP internals
  *	filter.c  the filter language
+ *	config.c  what changes something (conf_file.c, conf_import.c)
  *
  * Exit status 0 ok, 1 error, 2 usage, 3 nothing matched the filter.
  */
@@ -34,7 +35,8 @@ struct options {
 
 /*
  * A command.  Those with `print` are a question without arguments whose answer
- * is a table; the others do it all by themselves in `run`.
+ * is a table; the others do it all by themselves in `run`, and so do tables
+ * that have a `run` when there are arguments.
  */
 struct command {
 	const char *name, *args, *help;
@@ -85,6 +87,9 @@ void print_ports(const json_t *data, const json_t *before, double seconds);
 void print_engines(const json_t *data, const json_t *before, double seconds);
 void print_arp(const json_t *data, const json_t *before, double seconds);
 void print_routes(const json_t *data, const json_t *before, double seconds);
+
+/* config.c: the commands that change something */
+int run_change(const struct options *o);
 
 /* conns.c */
 int run_conns(const struct options *o);
