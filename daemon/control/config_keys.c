@@ -317,6 +317,7 @@ static const struct config_key keys[] = {
 	  RANGE(10, 60000), LIVE, .unit = "ms" },
 	{ "tcp", "delack_ms", set_uint32, AT(tcp.delack_ms), RANGE(0, 500),
 	  LIVE, .unit = "ms" },
+	{ "tcp", "quick_acks", set_uint32, AT(tcp.quick_acks), RANGE(0, 255) },
 	{ "tcp", "retries", set_uint32, AT(tcp.retries), RANGE(1, 30), LIVE },
 	{ "tcp", "syn_retries", set_uint32, AT(tcp.syn_retries), RANGE(0, 15),
 	  LIVE },

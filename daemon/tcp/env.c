@@ -16,7 +16,7 @@ void tcp_config_default(struct tcp_config *cfg)
 		.max_time_wait = 65536, .max_extents = 262144,
 		.time_wait_ms = 60000, .rto_min_ms = 200,
 		.rto_initial_ms = 1000, .syn_retries = 6, .syn_ack_retries = 5,
-		.retries = 15, .delack_ms = 40, .rcv_wnd_initial = 65535,
+		.retries = 15, .delack_ms = 40, .quick_acks = 16, .rcv_wnd_initial = 65535,
 		.rcv_wnd_max = 6u << 20, .snd_buf_initial = 256u << 10,
 		.snd_buf_max = 4u << 20, .initial_cwnd = 10,
 		.keep_idle_s = 7200, .keep_intvl_s = 75, .keep_cnt = 9,
@@ -177,6 +177,7 @@ uint32_t conn_new(struct tcp_env *env, const struct flow_tuple *tuple,
 	t->cc = env->cc & 7u;
 	t->ssthresh = CC_SSTHRESH_NONE;
 	t->snd_limit = env->cfg.snd_buf_initial;
+	t->quick = (uint8_t)(env->cfg.quick_acks < 255 ? env->cfg.quick_acks : 255);
 	t->rcv_limit = env->cfg.rcv_wnd_initial;
 	t->heard_ms = t->moved_ms = now_ms(env);
 	rtt_init(env, t);
@@ -455,7 +456,7 @@ uint32_t tcp_sent(const struct tcp_env *env, uint32_t conn)
 
 uint32_t tcp_send_limit(const struct tcp_env *env, uint32_t conn)
 {
-	return tcb_at(env, conn)->snd_limit;
+	return send_limit(env, tcb_at(env, conn));
 }
 
 struct tcp_stats *tcp_stats(struct tcp_env *env)

@@ -29,7 +29,8 @@
 struct syn_rec {
 	uint32_t next;		/* of its level; the pool's while free */
 	struct flow_tuple tuple;
-	uint32_t prev;
+	uint32_t prev : 31;
+	uint32_t acked : 1;	/* the ACK came, its data is awaited */
 	seq_t iss, irs;
 	uint32_t ts_recent;
 	uint16_t due_8ms;	/* SYN-ACK again, in units of 8 ms */
@@ -457,6 +458,8 @@ void send_acked(struct tcp_env *env, struct tcb *t, seq_t upto);
 void send_rewind(struct tcb *t);
 void send_discard(struct tcp_env *env, struct tcb *t);
 void send_limit_update(const struct tcp_env *env, struct tcb *t);
+/* Bytes that may be queued now, sent ones included. */
+uint32_t send_limit(const struct tcp_env *env, const struct tcb *t);
 void extents_free(struct tcp_env *env, struct tcb *t, uint32_t head);
 void extent_free(struct tcp_env *env, struct tcb *t, uint32_t extent);
 

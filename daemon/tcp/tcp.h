@@ -86,6 +86,7 @@ struct tcp_config {
 	uint32_t rto_initial_ms;	/* default 1000 (RFC 6298 2.1) */
 	uint32_t syn_retries, syn_ack_retries, retries;	/* 6, 5, 15 */
 	uint32_t delack_ms;		/* default 40 */
+	uint32_t quick_acks;		/* full segments acked at once at first: 16 */
 	uint32_t rcv_wnd_initial;	/* bytes, default 65535 */
 	uint32_t rcv_wnd_max;		/* bytes, default 6 MiB, <= 16 MiB */
 	uint32_t snd_buf_initial;	/* send limit at first; default 256 KiB */

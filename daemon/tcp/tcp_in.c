@@ -193,11 +193,22 @@ static bool check_ack(struct tcp_env *env, struct tcb *t, const struct seg *s)
 
 /* ---- seventh: text ---- */
 
+/* A peer that begins to send in bulk gets its ACKs at once, so that its window
+ * grows; small segments are requests, whose answer will carry the ACK. */
+static bool quick_ack(struct tcb *t, uint32_t len)
+{
+	if (!t->quick || len < t->mss)
+		return false;
+	t->quick--;
+	return true;
+}
+
 /* When the ACK for what was just taken is due (RFC 9293 3.8.6.3). */
-static void schedule_ack(struct tcp_env *env, struct tcb *t)
+static void schedule_ack(struct tcp_env *env, struct tcb *t, uint32_t len)
 {
 	if (t->rcv_nxt - t->rcv_wup >= 2u * t->rcv_mss ||
-	    (t->flags & T_QUICKACK) || recv_update_due(env, t)) {
+	    (t->flags & T_QUICKACK) || recv_update_due(env, t) ||
+	    quick_ack(t, len)) {
 		owe_ack(env, t);
 		return;
 	}
@@ -233,7 +244,7 @@ static void take_bytes(struct tcp_env *env, struct tcb *t, seq_t seq,
 	if (now)
 		owe_ack(env, t);
 	else
-		schedule_ack(env, t);
+		schedule_ack(env, t, len);
 	conn_dirty(env, t);
 }
 

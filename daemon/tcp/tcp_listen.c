@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "tcp/env.h"
 
+#define PREV_MASK	0x7fffffffu	/* max_syn is far below */
 #define SYN_WINDOW_MAX	16384u	/* as tcp_recv.c: nobody has accepted yet */
 
 /* ---- listeners ---- */
@@ -228,7 +229,7 @@ static void level_remove(struct tcp_env *env, uint32_t rec)
 	else
 		l->head = r->next;
 	if (r->next)
-		syn_at(env, r->next)->prev = r->prev;
+		syn_at(env, r->next)->prev = r->prev & PREV_MASK;
 	else
 		l->tail = r->prev;
 }
@@ -241,7 +242,7 @@ static void level_append(struct tcp_env *env, uint32_t rec)
 	r->due_8ms = (uint16_t)((now_ms(env) + level_rto_ms(env, r->retries) +
 				 7) >> 3);
 	r->next = 0;
-	r->prev = l->tail;
+	r->prev = l->tail & PREV_MASK;
 	if (l->tail)
 		syn_at(env, l->tail)->next = rec;
 	else
@@ -339,6 +340,7 @@ static void syn_fill(const struct tcp_env *env, struct syn_rec *r,
 	r->retries = 0;
 	r->opts = 0;
 	r->port = s->port & 15u;
+	r->acked = 0;
 	r->ts_recent = 0;
 	r->mss = TCP_MSS_DEFAULT;
 	if (s->opt.has & OPT_MSS)
@@ -570,6 +572,31 @@ static void syn_answer(struct tcp_env *env, const struct syn_rec *r,
 		out->wnd = syn_window(env);
 }
 
+/* TCP_DEFER_ACCEPT in SYN-ACKs: their instants are 1, 3, 7 ... s (as Linux
+ * counts it). */
+static uint32_t defer_count(const struct tcp_env *env, const struct syn_rec *r)
+{
+	const struct tcb_set *set =
+		pool_at(&env->sets, env->listeners[r->listener].set);
+	uint32_t n = 0;
+
+	for (uint32_t s = 1, at = 1; at <= set->defer_accept_s && n < 15; n++) {
+		s *= 2;
+		at += s;
+	}
+	return set->defer_accept_s && !n ? 1 : n;
+}
+
+/* A bare ACK while the listener waits for data: it is only noted. */
+static bool deferred(const struct tcp_env *env, struct syn_rec *r,
+		     const struct seg *s)
+{
+	if (s->len || (s->flags & TCP_FIN) || r->retries >= defer_count(env, r))
+		return false;
+	r->acked = 1;
+	return true;
+}
+
 struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
 		   const struct seg *s)
 {
@@ -610,6 +637,8 @@ struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
 		reply_reset(env, &r->tuple, s);
 		return NULL;
 	}
+	if (deferred(env, r, s))
+		return NULL;
 	return complete(env, rec, hash, s);
 }
 
@@ -642,13 +671,17 @@ static void syn_again(struct tcp_env *env, uint32_t rec)
 	struct syn_rec *r = syn_at(env, rec);
 	uint32_t hash = flow_hash(env, &r->tuple);
 
-	if (r->retries >= env->cfg.syn_ack_retries) {
+	uint32_t defer = r->acked ? defer_count(env, r) : 0;
+
+	if (r->retries >= env->cfg.syn_ack_retries && r->retries >= defer) {
 		syn_free(env, rec, hash);
 		return;
 	}
 	level_remove(env, rec);
 	r->retries++;
 	level_append(env, rec);
+	if (r->retries < defer)		/* it is there, and waits */
+		return;
 	if (send_syn_ack(env, r, tcp_ts_now(env, hash), false))
 		counter_add(&env->stats.retrans_segs, 1);
 }

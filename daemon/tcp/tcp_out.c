@@ -293,6 +293,8 @@ static bool out_data(struct tcp_env *env, struct tcb *t,
 	if (seq_gt(t->snd_nxt, t->snd_end) ||
 	    (t->snd_nxt == t->snd_end && !fin))
 		return false;
+	if (t->flags & T_DELACK)	/* an answer: more will follow */
+		t->quick = 0;
 	len = t->snd_nxt == t->snd_end ? 0 : pmtu_probe(env, t);
 	if (len)
 		probe = (uint16_t)len;

@@ -93,6 +93,17 @@ void send_limit_update(const struct tcp_env *env, struct tcb *t)
 		t->snd_limit = limit;
 }
 
+/* TCP_NOTSENT_LOWAT bounds what is not on its way yet. */
+uint32_t send_limit(const struct tcp_env *env, const struct tcb *t)
+{
+	uint32_t lowat = set_of(env, t)->notsent_lowat;
+	uint32_t flight = t->snd_nxt - t->snd_una;
+
+	if (!lowat || t->snd_limit < flight || t->snd_limit - flight < lowat)
+		return t->snd_limit;
+	return flight + lowat;
+}
+
 static bool can_send(const struct tcb *t)
 {
 	if (t->flags & (T_FIN_QUEUED | T_CLOSED))

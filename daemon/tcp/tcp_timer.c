@@ -24,6 +24,7 @@
 #include "tcp/env.h"
 
 #define BATCH	128	/* timers and records a call */
+#define QUICK_AGAIN 4	/* full segments acked at once after a delayed ACK */
 
 static bool is_due(const struct tcp_env *env, uint32_t at_ms)
 {
@@ -207,6 +208,9 @@ static void fire(struct tcp_env *env, struct tcb *t)
 		return;
 	if (is_due(env, t->ack_ms)) {
 		t->ack_ms = 0;
+		/* nobody answers here */
+		if (env->cfg.quick_acks && t->quick < QUICK_AGAIN)
+			t->quick = QUICK_AGAIN;
 		t->flags |= T_ACK_NOW;
 		conn_dirty(env, t);
 	}

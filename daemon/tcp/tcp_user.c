@@ -300,9 +300,9 @@ void tcp_want_sent(struct tcp_env *env, uint32_t conn)
 	conn_dirty(env, tcb_at(env, conn));
 }
 
-static bool has_room(const struct tcb *t)
+static bool has_room(const struct tcp_env *env, const struct tcb *t)
 {
-	return snd_queued(t) < t->snd_limit &&
+	return snd_queued(t) < send_limit(env, t) &&
 	       (t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT ||
 		(t->state == TCP_SYN_RECEIVED && t->listener));
 }
@@ -321,7 +321,7 @@ uint32_t tcp_events(const struct tcp_env *env, uint32_t conn)
 		events |= TCP_EVENT_FIN;
 	if (t->error && !(t->flags & T_ERROR_TOLD))
 		events |= TCP_EVENT_ERROR;
-	if ((t->flags & T_WANT_SENT) && has_room(t))
+	if ((t->flags & T_WANT_SENT) && has_room(env, t))
 		events |= TCP_EVENT_SENT;
 	return events;
 }

@@ -134,7 +134,7 @@ static const struct { const char *name; size_t offset; } config_u32[] = {
 	U32(retries), U32(delack_ms), U32(rcv_wnd_initial), U32(rcv_wnd_max),
 	U32(snd_buf_initial), U32(snd_buf_max), U32(initial_cwnd),
 	U32(keep_idle_s), U32(keep_intvl_s), U32(keep_cnt), U32(fin_wait2_ms),
-	U32(syn_cookies), U32(mtu_probing), U32(min_pmtu), U32(pmtu_expires_ms),
+	U32(syn_cookies), U32(quick_acks), U32(mtu_probing), U32(min_pmtu), U32(pmtu_expires_ms),
 };
 
 static bool config_world(struct script *s, const char *key, const char *value)
@@ -369,7 +369,7 @@ static bool do_ip(struct script *s, char *args)
 	for (word = strtok_r(args, " \t", &save); word;
 	     word = strtok_r(NULL, " \t", &save)) {
 		if (sscanf(word, "ttl=%u", &v) == 1 ? v != x->ttl :
-		    sscanf(word, "tos=%u", &v) == 1 ? v != x->tos :
+		    sscanf(word, "tos=%i", (int *)&v) == 1 ? v != x->tos :
 		    sscanf(word, "df=%u", &v) != 1 || v != x->df)
 			return fail(s, "expected %s, got ttl=%u tos=%u df=%u",
 				    word, x->ttl, x->tos, x->df);
@@ -585,6 +585,14 @@ static bool do_read(struct script *s, char *args)
 	return world_read(s->w, s->peer, bytes) || !broken(s);
 }
 
+static bool do_limit(struct script *s, char *args)
+{
+	uint32_t want = (uint32_t)strtoul(args, NULL, 0);
+	uint32_t got = tcp_send_limit(s->w->env, peer(s)->conn);
+
+	return got == want || fail(s, "expected %u bytes, got %u", want, got);
+}
+
 static bool do_readable(struct script *s, char *args)
 {
 	uint32_t want = (uint32_t)strtoul(args, NULL, 0);
@@ -741,7 +749,7 @@ static const struct {
 	{ "<", do_deliver }, { ">", do_expect_segment }, { "+", do_advance },
 	{ "expect", do_expect }, { "sent", do_sent }, { "flood", do_flood },
 	{ "burst", do_burst }, { "from", do_from }, { "ip", do_ip },
-	{ "fastopen", do_fastopen },
+	{ "fastopen", do_fastopen }, { "limit", do_limit },
 	{ "listener", do_listener_option },
 	{ "icmp", do_icmp }, { "listen", do_listen },
 	{ "passive", do_passive }, { "active", do_active },

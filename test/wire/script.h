@@ -19,6 +19,7 @@
  *	icmp TYPE CODE seq=N mtu=N	an ICMP error about our segment
  *
  *	listen PORT backlog=N		connect [PORT]
+ *	limit N				bytes that may be queued now
  *	fastopen BYTES			connect and write (RFC 7413)
  *	passive [SEGMENT FIELDS]	listen 80, handshake, accept, all at once
  *	active [SEGMENT FIELDS]		connect and handshake; the fields are those

@@ -32,6 +32,7 @@ static void config_default(struct world *w)
 	w->cfg.max_time_wait = 256;
 	w->cfg.max_extents = 16384;
 	w->cfg.engines = 1;
+	w->cfg.quick_acks = 0;
 	memset(w->cfg.secret, 7, sizeof(w->cfg.secret));
 	w->cfg.random_seed = 1;
 	snprintf(w->cfg.cc, sizeof(w->cfg.cc), "reno");
