@@ -318,6 +318,7 @@ static const struct {
 	const char *cmd;
 	void (*take)(struct admin *a, const json_t *request);
 } verbs[] = {
+	{ "why", admin_flight },
 	{ NULL, NULL },
 };
 

@@ -30,6 +30,7 @@ union admin_slice {
 	struct tcp_info conns[ADMIN_SLICE];
 	struct net_neigh_entry neigh[ADMIN_SLICE];
 	struct net_route routes[ADMIN_SLICE];
+	struct tcp_flight flight;
 };
 
 struct admin {
@@ -57,5 +58,8 @@ void admin_error(struct admin *a, const char *fmt, ...)
 /* Asks one engine; @answered answers the session. */
 void admin_ask(struct admin *a, uint32_t engine, struct mail *m,
 	       void (*answered)(struct admin *a, const struct op *op));
+
+/* admin_flight.c */
+void admin_flight(struct admin *a, const struct json_t *request);
 
 #endif

@@ -204,6 +204,11 @@ static void handle(struct engine *e, const struct mail *m)
 	case MAIL_INFO:
 		err = info(e, m);
 		break;
+	case MAIL_FLIGHT:
+		err = flight_report(e->tcp, m->flight.conn,
+				    m->flight.generation, m->flight.out,
+				    e->now);
+		break;
 	case MAIL_NET_CONFIG:
 		err = net_apply(e, m->config.ptr);
 		break;

@@ -39,6 +39,7 @@ enum mail_type {
 	MAIL_OPTION,		/* .option: of a listener */
 	MAIL_LIVE,		/* .config: struct engine_live, until DONE */
 	MAIL_INFO,		/* .info: struct sock_info of a socket */
+	MAIL_FLIGHT,		/* .flight: struct tcp_flight of a connection */
 	/* engine to control */
 	MAIL_DONE,		/* .done: answer to a tag */
 	MAIL_WANT_SLAB,		/* .slab: client, cls; slab: the asking engine.
@@ -94,6 +95,10 @@ struct mail {
 			uint32_t client, zero;
 			void *out;		/* until DONE */
 		} info;
+		struct {
+			uint32_t conn, generation;
+			void *out;		/* until DONE */
+		} flight;
 		struct { void *ptr; } config;
 		struct {
 			uint32_t what;		/* enum mail_list */

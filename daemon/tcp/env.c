@@ -75,6 +75,8 @@ static int alloc_tables(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 	env->replies = alloc(arg, "tcp replies", REPLIES * sizeof(struct reply));
 	if (!env->listeners || !env->port_listeners || !env->replies || !env->paths)
 		return -ENOMEM;
+	if (flight_init(env, alloc, arg))
+		return -ENOMEM;
 	return flow_init(env, flows, alloc, arg);
 }
 

@@ -21,6 +21,7 @@
 #include "base/wheel.h"
 #include "tcp/tcb.h"
 #include "tcp/tcp.h"
+#include "tcp/tcp_flight.h"
 #include "tcp/tcp_opt.h"
 
 /* ---- records ---- */
@@ -157,6 +158,8 @@ struct tcp_env {
 	struct list_ends syn_level[SYN_LEVELS];
 	struct list_ends tw;		/* by expiry */
 	struct path_rec *paths;		/* PATH_RECS */
+	struct flight_record *flight;	/* flight_mask + 1 */
+	uint32_t flight_mask;
 	struct reply *replies;
 	uint32_t reply_head, reply_tail;	/* free-running */
 	uint64_t random;		/* generator's state */

@@ -355,6 +355,71 @@ const char *tcp_state_name(uint8_t state);	/* "ESTABLISHED" ... */
 void tcp_describe(const struct tcp_env *env, uint32_t conn,
 		  struct tcp_info *out);
 
+/*
+ * What limits a connection, and what did lately (tcp_flight.h).  The names are
+ * part of mtcpctl's JSON.
+ */
+enum flight_limit {
+	FLIGHT_IDLE,		/* nothing to send, nothing in flight */
+	FLIGHT_APP,		/* all that the application gave is sent */
+	FLIGHT_SNDBUF,		/* it would give more, the send limit stops it */
+	FLIGHT_READER,		/* the peer's window shut: its program lags */
+	FLIGHT_RWND,		/* the peer's window, open as far as ever */
+	FLIGHT_CWND,
+	FLIGHT_PACING,
+	FLIGHT_LOSS,		/* recovery, or waiting for a timeout */
+	FLIGHT_LIMITS
+};
+
+enum flight_verdict {
+	VERDICT_IDLE, VERDICT_APPLICATION, VERDICT_SEND_BUFFER,
+	VERDICT_SLOW_READER, VERDICT_RECEIVE_WINDOW,
+	VERDICT_CONGESTION_WINDOW, VERDICT_PACING, VERDICT_LOSS,
+	VERDICT_LONG_RTT,	/* a window is full, and the way is long */
+	VERDICT_LOCAL_READER,	/* our own program does not read */
+	VERDICTS
+};
+
+#define FLIGHT_EVENTS	32	/* a connection's last */
+
+enum flight_event_type {
+	FLIGHT_EVENT_LIMIT,	/* another one holds; a: cwnd, b: snd_wnd */
+	FLIGHT_EVENT_RETRANSMIT,	/* a: segments, b: snd_una, relative */
+	FLIGHT_EVENT_SAMPLE,	/* every 2 s; a: bytes acked, b: srtt_us */
+	FLIGHT_EVENT_TYPES
+};
+
+struct flight_event {
+	uint64_t at_us;
+	uint32_t a, b;
+	uint8_t type, limit;	/* limit: that held when it was written */
+};
+
+struct tcp_flight {
+	struct tcp_info info;
+	uint64_t now_us, born_us;	/* of the record */
+	bool recorded;			/* else the record's part is 0 */
+	uint8_t limit;			/* that holds now */
+	uint8_t verdict;		/* enum flight_verdict */
+	uint64_t window_us;		/* recent_* covers; 2 to 4 s */
+	uint64_t recent_us[FLIGHT_LIMITS], total_us[FLIGHT_LIMITS];
+	uint32_t recent_acked, recent_retransmits;
+	uint32_t max_snd_wnd, snd_limit, rcv_limit;	/* bytes */
+	uint32_t heard_ms, moved_ms;	/* since the peer's last, progress */
+	uint32_t event_count;		/* oldest first */
+	struct flight_event event[FLIGHT_EVENTS];
+};
+
+const char *flight_limit_name(uint32_t limit);
+const char *flight_event_name(uint32_t type);
+const char *flight_verdict_name(uint32_t verdict);
+/* Pure: of recent_us, info and recent_retransmits. */
+enum flight_verdict flight_verdict(const struct tcp_flight *f);
+
+/* 0, or -ENOENT: there is no such connection (any more). */
+int flight_report(struct tcp_env *env, uint32_t conn, uint32_t generation,
+		  struct tcp_flight *out, mono_t now);
+
 /* TCP_INFO of a connection. */
 void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
 		   mono_t now);

@@ -182,4 +182,6 @@ void ack_in(struct tcp_env *env, struct tcb *t, const struct seg *s)
 		}
 		conn_dirty(env, t);
 	}
+	if (t->snd_una == t->snd_max)	/* else tcp_out() notes it */
+		flight_note(env, t);
 }

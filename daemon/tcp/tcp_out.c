@@ -410,8 +410,10 @@ bool tcp_out(struct tcp_env *env, uint32_t conn,
 	if (lim->mtu != t->mtu)
 		out_set_mtu(env, t, lim->mtu);
 	any = out_next(env, t, lim, tx);
-	if (!any)
+	if (!any) {
 		out_timer(env, t);
+		flight_note(env, t);
+	}
 	timer_sync(env, t);
 	return any;
 }

@@ -4,7 +4,7 @@
 _mtcpctl()
 {
 	local cur prev i command=
-	local commands="stats conns clients listeners ports engines arp routes"
+	local commands="stats conns why trace clients listeners ports engines arp routes"
 	local options="--socket --watch --internals --json --color --version
 		--help"
 	local states="established syn-sent syn-received fin-wait-1 fin-wait-2
@@ -33,9 +33,9 @@ _mtcpctl()
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 	elif [[ -z $command ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
-	elif [[ $command == conns && $prev == state ]]; then
+	elif [[ $command =~ ^(conns|why|trace)$ && $prev == state ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$states" -- "$cur")
-	elif [[ $command == conns ]]; then
+	elif [[ $command =~ ^(conns|why|trace)$ ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$terms" -- "$cur")
 	fi
 }

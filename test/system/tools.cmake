@@ -1,1 +1,2 @@
 system_test(mtcpctl 120 sys_mtcpctl)
+system_test(why 120 sys_why)

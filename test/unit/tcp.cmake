@@ -1,6 +1,7 @@
 mtcpd_unit_test(tcp_loop mtcpd_tcp)
 mtcpd_unit_test(tcp_cubic mtcpd_tcp m)
 mtcpd_unit_test(tcp_hystart mtcpd_tcp)
+mtcpd_unit_test(tcp_flight mtcpd_tcp)
 mtcpd_unit_test(tcp_flow mtcpd_tcp)
 mtcpd_unit_test(tcp_opt mtcpd_tcp)
 mtcpd_unit_test(tcp_reass mtcpd_tcp)
