@@ -3,12 +3,14 @@
  *
  *	bench_load -a ADDR -p PORT -m rpc|conn|bulk [-k CONNS] [-t SECONDS]
  *	           [-N COUNT] [-c CPU] [-i IDLE] [-s SOURCE] [-S SOURCES]
+ *	           [-w WARM_SECONDS]
  *
  *	rpc	64 bytes there and 64 back on CONNS kept connections
  *	conn	connect, 64 there and 64 back, close; CONNS at a time
  *	bulk	reads what the server sends on CONNS connections
  *
- * It ends after SECONDS, or after COUNT answers when that is sooner.
+ * It ends after SECONDS, or after COUNT answers when that is sooner; what comes
+ * in the WARM_SECONDS before is not counted.
  * -i opens IDLE more connections first and leaves them open; -s and -S: outgoing
  * connections come from SOURCES consecutive addresses from SOURCE on.
  * Prints "measuring", waits for a line on standard input so that the runner
@@ -47,6 +49,7 @@ static struct {
 	int conns_max;
 	uint64_t done, bytes, errors, enough;
 	uint64_t histogram[BUCKETS];
+	double warm;		/* seconds */
 	bool running;
 } g;
 
@@ -248,6 +251,16 @@ static void start_all(void)
 			send_request(fd);
 }
 
+static void warm_up(void)
+{
+	uint64_t end = now_ns() + (uint64_t)(g.warm * 1e9);
+
+	while (now_ns() < end)
+		turn(100);
+	g.done = g.bytes = 0;
+	memset(g.histogram, 0, sizeof(g.histogram));
+}
+
 static void measure(double seconds)
 {
 	uint64_t start, end, now;
@@ -257,9 +270,11 @@ static void measure(double seconds)
 	fflush(stdout);
 	if (!fgets(line, sizeof(line), stdin))
 		exit(1);
+	start_all();
+	if (g.warm > 0)
+		warm_up();
 	start = now_ns();
 	end = start + (uint64_t)(seconds * 1e9);
-	start_all();
 	while ((now = now_ns()) < end && g.done < g.enough)
 		turn(100);
 	g.running = false;
@@ -276,7 +291,7 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: bench_load -a ADDR -p PORT -m rpc|conn|bulk "
 			"[-k CONNS] [-t SECONDS] [-N COUNT] [-c CPU] [-i IDLE] "
-			"[-s SOURCE] [-S SOURCES]\n");
+			"[-s SOURCE] [-S SOURCES] [-w WARM_SECONDS]\n");
 	return 2;
 }
 
@@ -294,7 +309,7 @@ int main(int argc, char **argv)
 	g.to.sin_family = AF_INET;
 	g.active = 64;
 	g.enough = UINT64_MAX;
-	while ((opt = getopt(argc, argv, "a:p:m:k:t:N:c:i:s:S:")) != -1) {
+	while ((opt = getopt(argc, argv, "a:p:m:k:t:N:c:i:s:S:w:")) != -1) {
 		switch (opt) {
 		case 'a': inet_pton(AF_INET, optarg, &g.to.sin_addr); break;
 		case 'p': g.to.sin_port = htons((uint16_t)atoi(optarg)); break;
@@ -306,6 +321,7 @@ int main(int argc, char **argv)
 		case 'i': g.idle = atoi(optarg); break;
 		case 's': inet_pton(AF_INET, optarg, &g.source); break;
 		case 'S': g.sources = atoi(optarg); break;
+		case 'w': g.warm = atof(optarg); break;
 		default: return usage();
 		}
 	}

@@ -1,10 +1,10 @@
 /*
  * bench_server - the small server of the benches
  *
- *	bench_server -p PORT [-c CPU] [-n CONNS] [-b]
+ *	bench_server -p PORT [-c CPU] [-n CONNS] [-b] [-g CONGESTION]
  *
  * Answers every 64-byte request with 64 bytes (a client that closes is closed
- * too); with -b it sends for ever instead.  Ends on SIGTERM or SIGINT.
+ * too); with -b it sends for ever instead, -g says under which congestion control.  Ends on SIGTERM or SIGINT.
  */
 #include <errno.h>
 #include <signal.h>
@@ -97,16 +97,18 @@ static void run(int listener)
 int main(int argc, char **argv)
 {
 	int port = 7000, cpu = -1, conns = 20000, opt, listener;
+	const char *congestion = NULL;
 
-	while ((opt = getopt(argc, argv, "p:c:n:b")) != -1) {
+	while ((opt = getopt(argc, argv, "p:c:n:bg:")) != -1) {
 		switch (opt) {
 		case 'p': port = atoi(optarg); break;
 		case 'c': cpu = atoi(optarg); break;
 		case 'n': conns = atoi(optarg); break;
 		case 'b': bulk = true; break;
+		case 'g': congestion = optarg; break;
 		default:
 			fprintf(stderr, "usage: bench_server -p PORT [-c CPU] "
-					"[-n CONNS] [-b]\n");
+					"[-n CONNS] [-b] [-g CONGESTION]\n");
 			return 2;
 		}
 	}
@@ -122,6 +124,11 @@ int main(int argc, char **argv)
 	if (listener < 0 || face_watch(listener, FACE_IN, 1) < 0) {
 		fprintf(stderr, "bench_server (%s): cannot listen on port %d: "
 				"%s\n", face_name, port, strerror(errno));
+		return 1;
+	}
+	if (congestion && face_congestion(listener, congestion) < 0) {
+		fprintf(stderr, "bench_server (%s): congestion control %s: %s\n",
+			face_name, congestion, strerror(errno));
 		return 1;
 	}
 	printf("ready\n");

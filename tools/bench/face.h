@@ -30,6 +30,8 @@ int face_init(int cpu, int conns);
 void face_end(void);
 
 int face_listen(uint16_t port, int backlog);
+/* What accepted connections shall use (TCP_CONGESTION). */
+int face_congestion(int fd, const char *name);
 int face_accept(int fd);
 /* Connections to @to shall come from @count addresses from @base on, in turn
  * (mtcp_init_rss on mtcpd, bind on the kernel). */

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -56,6 +57,12 @@ int face_listen(uint16_t port, int backlog)
 	    listen(fd, backlog) < 0)
 		return -1;
 	return fd;
+}
+
+int face_congestion(int fd, const char *name)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
+			  (socklen_t)strlen(name));
 }
 
 static void no_delay(int fd)

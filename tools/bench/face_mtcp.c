@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <mtcp_api.h>
@@ -60,6 +61,12 @@ int face_listen(uint16_t port, int backlog)
 	    mtcp_listen(ctx, fd, backlog) < 0)
 		return -1;
 	return fd;
+}
+
+int face_congestion(int fd, const char *name)
+{
+	return mtcp_setsockopt(ctx, fd, IPPROTO_TCP, TCP_CONGESTION, name,
+			       (socklen_t)strlen(name));
 }
 
 static void no_delay(int fd)
