@@ -8,7 +8,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 	libevent-dev libnuma-dev libxdp-dev libbpf-dev libinih-dev
-	libjansson-dev libcmocka-dev"
+	libjansson-dev libcmocka-dev libseccomp-dev"
 PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
 PKG_TEST="apache2-utils nginx-light tcpdump"
 

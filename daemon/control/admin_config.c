@@ -6,6 +6,7 @@
  *	{"cmd":"config","op":"set","key":"tcp.retries","value":"5"}
  *	{"cmd":"config","op":"diff"}	what the file says otherwise
  *	{"cmd":"reload"}
+ *	{"cmd":"drain","seconds":30}	then mtcpd ends
  *	{"cmd":"log"}  {"cmd":"log","level":"debug","facility":"tcp"}
  *	{"cmd":"arp","op":"add","address":"10.0.0.1","mac":"02:..."}
  *	{"cmd":"arp","op":"delete","address":"10.0.0.1"}
@@ -275,6 +276,24 @@ static json_t *route_request(struct control *c, const json_t *request)
 	return net_changed(c, "routes");
 }
 
+/* ---- drain ---- */
+
+static json_t *drain_request(struct control *c, const json_t *request)
+{
+	json_t *seconds = json_object_get(request, "seconds");
+	long long n = seconds ? json_integer_value(seconds) :
+		      (long long)c->cfg->daemon.drain_s;
+
+	if (n < 0 || n > 86400)
+		return failed("drain: 0 - 86400 seconds");
+	if (c->draining)
+		return failed("mtcpd drains already");
+	drain_begin(c, (uint32_t)n);
+	return said("drain", json_pack("{s:I,s:I}", "seconds", (json_int_t)n,
+				       "connections",
+				       (json_int_t)engines_conns(c)));
+}
+
 /* ---- which is which ---- */
 
 static const struct request {
@@ -285,6 +304,7 @@ static const struct request {
 	{ "config", "set", true, config_request },
 	{ "config", NULL, false, config_request },
 	{ "reload", NULL, true, reload_request },
+	{ "drain", NULL, true, drain_request },
 	{ "log", "", false, log_request },
 	{ "arp", "add", true, arp_request },
 	{ "arp", "delete", true, arp_request },

@@ -41,7 +41,8 @@ struct config_daemon {
 	uint32_t log;				/* enum log_level */
 	char group[64];				/* empty: none */
 	uint32_t gid;				/* valid with a group */
-	uint32_t stop_grace_ms;
+	uint32_t stop_grace_ms, drain_s;
+	bool sandbox;
 };
 
 struct config_engine {

@@ -247,6 +247,10 @@ static const struct config_key keys[] = {
 	  .max = TEXT(daemon.route_conf), .allowed = PATH_OR_NONE },
 	{ "daemon", "stop_grace_ms", set_uint32, AT(daemon.stop_grace_ms),
 	  RANGE(0, 60000), LIVE, .unit = "ms" },
+	{ "daemon", "drain_s", set_uint32, AT(daemon.drain_s), RANGE(0, 86400),
+	  LIVE, .unit = "s" },
+	{ "daemon", "sandbox", set_bool, AT(daemon.sandbox),
+	  .allowed = YES_NO },
 
 	{ "engine", "cores", set_cores, AT(engine), .allowed =
 	  "auto, or a list such as 0,1 or 2-5 of at most 16 different cores" },
@@ -423,6 +427,7 @@ void config_defaults(struct config *cfg)
 	strcpy(cfg->daemon.pidfile, "/run/mtcpd/mtcpd.pid");
 	cfg->daemon.log = LOG_LEVEL_INFO;
 	cfg->daemon.stop_grace_ms = 2000;
+	cfg->daemon.sandbox = true;
 	cfg->engine.spin_auto = true;
 	tcp_config_default(&cfg->tcp);
 	cfg->tcp.max_conns = 1048576;

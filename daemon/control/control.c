@@ -69,6 +69,7 @@ static void start(struct control *c, struct config *cfg, const char *version)
 static void finish(struct control *c)
 {
 	engines_join(c);
+	watchdog_stop(c);
 	clients_free_all(c);
 	listeners_free_all(c);
 	engines_close(c);
@@ -90,8 +91,9 @@ int control_run(struct config *cfg, const char *version,
 		 "at %s", version, c->engine_count,
 		 c->engine_count == 1 ? "" : "s", c->port_count,
 		 c->port_count == 1 ? "" : "s", cfg->daemon.socket);
+	sandbox_calls(c);
 	ready(arg);
-	notify("READY=1");
+	watchdog_start(c);
 	event_base_dispatch(c->base);
 	if (c->failed) {
 		pidfile_close(c->pid_fd, cfg->daemon.pidfile);

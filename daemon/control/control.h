@@ -97,7 +97,9 @@ uint32_t huge_pages_free(void);		/* of 2 MiB, now */
 
 /* ---- server.c: the two listening sockets ---- */
 
-void server_open(struct control *c);		/* fatal if not */
+void server_bind(struct control *c);		/* fatal if not */
+void server_open(struct control *c);		/* begins to accept */
+void server_close_clients(struct control *c);	/* programs' alone */
 void server_close(struct control *c);		/* and unlinks */
 /* A listening socket at @path, a stale one replaced.  Descriptor, or -errno
  * with a sentence in @err. */
@@ -243,6 +245,7 @@ void listen_request(struct client *cl, const struct ctl_request *req);
 void unlisten_request(struct client *cl, const struct ctl_request *req);
 /* A context, or with ~0 all of a client's, leaves every listener. */
 void listeners_leave(struct client *cl, uint32_t context);
+void listeners_leave_all(struct control *c);	/* of all clients */
 void listeners_free_all(struct control *c);
 
 /* Member of @l that is @cl's @context (~0: any), or -1; NULL: no such id. */
@@ -286,6 +289,19 @@ int live_apply(struct control *c);
 /* Reads the file again; @text (CONFIG_ERR_BYTES) says what came of it. */
 int live_reload(struct control *c, char *text);
 void log_set_changed(struct control *c);
+
+/* ---- sandbox.c: see there for when ---- */
+
+void sandbox_capabilities(struct control *c);
+void sandbox_calls(struct control *c);
+
+/* ---- watchdog.c, drain.c ---- */
+
+void watchdog_start(struct control *c);
+void watchdog_stop(struct control *c);
+uint64_t engines_conns(const struct control *c);	/* now, all of them */
+void drain_begin(struct control *c, uint32_t seconds);
+void drain_end(struct control *c);		/* impatiently */
 
 /* ---- stop.c, notify.c ---- */
 
@@ -342,6 +358,15 @@ struct control {
 	uint32_t log_level;		/* of [daemon] log, as last applied */
 	struct admin *admins;
 	uint32_t admin_count;
+
+	struct event *tick;		/* watchdog.c; NULL: not asked for */
+	struct op ping;
+	uint64_t watchdog_us, tick_us;
+	bool stuck_told;
+
+	bool draining;			/* drain.c */
+	struct event *drain_event;
+	mono_t drain_end, drain_tell;
 
 	bool stopping, failed;
 	uint32_t stopped;		/* engines */

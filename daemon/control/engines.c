@@ -178,6 +178,8 @@ void engines_start(struct control *c)
 	mail_open(c, c->engine_count);
 	for (uint32_t e = 0; e < c->engine_count; e++)
 		engine_connect(c->engines[e], c->engines, c->mailbox);
+	server_bind(c);
+	sandbox_capabilities(c);
 	start_threads(c);
 	tell_network(c);
 }

@@ -155,6 +155,13 @@ void listeners_leave(struct client *cl, uint32_t context)
 	}
 }
 
+void listeners_leave_all(struct control *c)
+{
+	for (struct client *cl = c->clients; cl; cl = cl->next)
+		if (cl->state == CLIENT_ATTACHED)
+			listeners_leave(cl, ~0u);
+}
+
 void listeners_free_all(struct control *c)
 {
 	while (c->listeners)

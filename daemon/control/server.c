@@ -157,7 +157,7 @@ static struct event *watch(struct control *c, int fd, event_callback_fn fn)
 	return ev;
 }
 
-void server_open(struct control *c)
+void server_bind(struct control *c)
 {
 	const struct config_daemon *cfg = &c->cfg->daemon;
 	char err[CONFIG_ERR_BYTES];
@@ -170,6 +170,10 @@ void server_open(struct control *c)
 		unlink(cfg->socket);
 		log_fatalx("%s", err);
 	}
+}
+
+void server_open(struct control *c)
+{
 	c->client_event = watch(c, c->client_fd, client_ready);
 	c->admin_event = watch(c, c->admin_fd, admin_ready);
 }
@@ -185,8 +189,13 @@ static void close_one(int *fd, struct event **ev, const char *path)
 	*fd = -1;
 }
 
-void server_close(struct control *c)
+void server_close_clients(struct control *c)
 {
 	close_one(&c->client_fd, &c->client_event, c->cfg->daemon.socket);
+}
+
+void server_close(struct control *c)
+{
+	server_close_clients(c);
 	close_one(&c->admin_fd, &c->admin_event, c->cfg->daemon.admin);
 }

@@ -1,5 +1,5 @@
 /*
- * The end, in this order:
+ * The end, in this order (after drain.c's, where it was asked for):
  *
  *	1. sockets closed and unlinked: nobody new
  *	2. listeners gone: what nobody took gets RST
@@ -33,13 +33,6 @@ static void too_late(int fd, short what, void *arg)
 	event_base_loopbreak(c->base);
 }
 
-static void unlisten_all(struct control *c)
-{
-	for (struct client *cl = c->clients; cl; cl = cl->next)
-		if (cl->state == CLIENT_ATTACHED)
-			listeners_leave(cl, ~0u);
-}
-
 void stop_begin(struct control *c)
 {
 	struct mail m = { .type = MAIL_STOP };
@@ -51,7 +44,7 @@ void stop_begin(struct control *c)
 	notify("STOPPING=1");
 	server_close(c);
 	admin_close_all(c);
-	unlisten_all(c);
+	listeners_leave_all(c);
 	event_add(c->stop_event, &limit);
 	m.stop.grace_us = (uint64_t)c->cfg->daemon.stop_grace_ms * 1000;
 	engines_tell_all(c, &m);
@@ -68,9 +61,18 @@ static void end_signal(int number, short what, void *arg)
 	struct control *c = arg;
 
 	(void)what;
+	if (c->draining && !c->stopping) {
+		drain_end(c);
+		return;
+	}
 	if (c->stopping) {
 		log_warnx("second signal: exit at once");
 		_exit(1);
+	}
+	if (c->cfg->daemon.drain_s && number == SIGTERM) {
+		drain_begin(c, c->cfg->daemon.drain_s);
+		if (c->draining)
+			return;
 	}
 	log_info("%s: closing connections, at most %u ms (a second signal "
 		 "exits at once)", number == SIGINT ? "SIGINT" : "SIGTERM",

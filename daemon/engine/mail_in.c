@@ -212,6 +212,8 @@ static void handle(struct engine *e, const struct mail *m)
 	case MAIL_NET_CONFIG:
 		err = net_apply(e, m->config.ptr);
 		break;
+	case MAIL_PING:
+		break;
 	case MAIL_LIVE:
 		err = live(e, m->config.ptr);
 		break;

@@ -37,6 +37,7 @@ enum mail_type {
 	MAIL_LIST,		/* .list: fill a slice of a listing */
 	MAIL_STOP,		/* .stop: close what is open, within a bound */
 	MAIL_OPTION,		/* .option: of a listener */
+	MAIL_PING,		/* is there a loop?  -> DONE */
 	MAIL_LIVE,		/* .config: struct engine_live, until DONE */
 	MAIL_INFO,		/* .info: struct sock_info of a socket */
 	MAIL_FLIGHT,		/* .flight: struct tcp_flight of a connection */

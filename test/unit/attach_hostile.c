@@ -45,7 +45,7 @@ static void write_conf(void)
 
 	assert_non_null(f);
 	fprintf(f, "[daemon]\nsocket = %s\nadmin = %s\npidfile = none\n"
-		"log = warn\nstop_grace_ms = 500\n"
+		"log = warn\nsandbox = no\nstop_grace_ms = 500\n"
 		"[engine]\ncount = %d\n"
 		"[port w]\ndriver = wire\ndevice = %s/wire:a\n"
 		"address = 10.0.0.2/24, 10.0.0.3/24\n"

@@ -3,6 +3,7 @@
  *
  *	config show | get KEY | set KEY VALUE | diff | save | import FILE...
  *	reload
+ *	drain [SECONDS]
  *	log [LEVEL [FACILITY]]
  *	arp add ADDRESS MAC | delete ADDRESS
  *	routes add NETWORK TARGET | delete NETWORK
@@ -258,6 +259,27 @@ static int log_levels(const struct verb *v)
 	return data ? 0 : 1;
 }
 
+static int drain(const struct verb *v)
+{
+	json_t *request = json_pack("{s:s}", "cmd", "drain"), *data;
+	char *end = NULL;
+
+	if (v->argc > 1 || (v->argc && (!v->argv[0][0] ||
+	    (json_object_set_new(request, "seconds", json_integer(
+		strtol(v->argv[0], &end, 10))), *end)))) {
+		json_decref(request);
+		return usage_of("drain [SECONDS]");
+	}
+	data = talk(v, request);
+	if (data && !v->json)
+		printf("mtcpd takes no new connections, and ends when the last "
+		       "of %lld is closed, or after %lld s\n",
+		       json_integer_value(json_object_get(data, "connections")),
+		       json_integer_value(json_object_get(data, "seconds")));
+	json_decref(data);
+	return data ? 0 : 1;
+}
+
 /* @names of what stands behind add; delete wants the first only. */
 static int table_change(const struct verb *v, const char *cmd,
 			const char *first, const char *second)
@@ -290,6 +312,8 @@ int run_change(const struct options *o)
 		return config(&v);
 	if (!strcmp(name, "reload"))
 		return reload(&v);
+	if (!strcmp(name, "drain"))
+		return drain(&v);
 	if (!strcmp(name, "log"))
 		return log_levels(&v);
 	if (!strcmp(name, "arp"))
