@@ -439,8 +439,12 @@ struct sock_opts {
 	uint32_t rcvlowat;		/* bytes; 0: 1 */
 	char device[64];		/* SO_BINDTODEVICE; empty: any */
 	bool reuseaddr, reuseport;
+	bool fastopen_connect;		/* TCP_FASTOPEN_CONNECT */
+	bool deferred;			/* connected by its first write */
 };
 
+/* connect() was called, and waits for what is written first (RFC 7413). */
+bool opts_deferred(const struct conn *c);
 /* Sends what is to hold from the SYN on, before the connect to engine @e. */
 void opts_early(struct mtcp_context *x, uint32_t index, uint32_t e);
 /* Is there as much to read as SO_RCVLOWAT asks for? */

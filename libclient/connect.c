@@ -1,6 +1,8 @@
 #include "libclient/client.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 /*
@@ -46,6 +48,10 @@ void connect_send(struct mtcp_context *x, uint32_t index, uint32_t e)
 		cmd.flags = CMD_F_BOUND;
 		cmd.local_port = c->local_port;
 	}
+	if (c->opts && c->opts->deferred) {
+		cmd.flags |= CMD_F_FASTOPEN;
+		c->opts->deferred = false;
+	}
 	cmd.cookie = conn_cookie(&x->conns, index);
 	cmd.remote_port = c->remote_port;
 	memcpy(cmd.local_addr, c->local, 16);
@@ -58,7 +64,7 @@ static int may_connect(const struct conn *c)
 {
 	switch (c->state) {
 	case CONN_NEW:
-		return 0;
+		return opts_deferred(c) ? -EISCONN : 0;
 	case CONN_CONNECTING:
 	case CONN_TAKING:
 		return -EALREADY;
@@ -108,6 +114,16 @@ static int start_connect(struct mtcp_context *x, struct slot *s,
 	memcpy(c->remote, remote, 16);
 	c->remote_port = port;
 	pick_source(x, c);
+	/* A bound port may lead to another engine, and data must not be lost
+	 * on the way there. */
+	if (c->opts && c->opts->fastopen_connect &&
+	    !(c->flags & CONN_BOUND && c->local_port)) {
+		c->engine = (uint8_t)x->home;
+		c->opts->deferred = true;
+		stock_start(x, x->home);
+		ctx_publish(x);
+		return 0;
+	}
 	connect_send(x, s->obj, engine_of(x, c));
 	ctx_publish(x);
 	return s->flags & SLOT_BLOCK ? wait_connected(x, c) : -EINPROGRESS;
@@ -126,6 +142,20 @@ MTCP_PUBLIC int mtcp_connect(mctx_t mctx, int sockid,
 		return 0;
 	errno = -err;
 	return -1;
+}
+
+MTCP_PUBLIC ssize_t mtcp_connect_write(mctx_t mctx, int sockid,
+				       const struct sockaddr *addr,
+				       socklen_t addrlen, const char *buf,
+				       size_t len)
+{
+	const int on = 1;
+
+	if (mtcp_setsockopt(mctx, sockid, IPPROTO_TCP, TCP_FASTOPEN_CONNECT,
+			    &on, sizeof(on)) ||
+	    (mtcp_connect(mctx, sockid, addr, addrlen) && errno != EINPROGRESS))
+		return -1;
+	return mtcp_write(mctx, sockid, buf, len);
 }
 
 /* @daddr and @dport say nothing that connect does not say again: the engine

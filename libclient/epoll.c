@@ -36,6 +36,8 @@ static uint32_t conn_bits(const struct mtcp_context *x, const struct conn *c,
 	if (c->state == CONN_DEAD)
 		return MTCP_EPOLLERR | MTCP_EPOLLHUP |
 		       (c->rx_bytes ? MTCP_EPOLLIN | MTCP_EPOLLRDNORM : 0);
+	if (opts_deferred(c))
+		return conn_writable(x, c) ? MTCP_EPOLLOUT | MTCP_EPOLLWRNORM : 0;
 	if (c->state != CONN_OPEN)
 		return 0;
 	/* The peer's FIN is RDHUP for those who ask, else IN. */

@@ -160,7 +160,8 @@ static void on_gone(struct mtcp_context *x, struct conn *c, uint32_t cookie)
 /* What every event of a live socket carries. */
 static void take_counts(struct conn *c, const struct event *ev)
 {
-	if (c->state == CONN_CONNECTING && ev->type == EVENT_CONNECTED)
+	if (c->state == CONN_CONNECTING && ev->type == EVENT_CONNECTED &&
+	    !c->sent)			/* else some went with the SYN */
 		c->sent = ev->acked;
 	if (ev->type == EVENT_ERROR)
 		return;

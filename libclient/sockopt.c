@@ -152,6 +152,11 @@ void opts_early(struct mtcp_context *x, uint32_t index, uint32_t e)
 	}
 }
 
+bool opts_deferred(const struct conn *c)
+{
+	return c->state == CONN_NEW && c->opts && c->opts->deferred;
+}
+
 bool opts_readable(const struct conn *c)
 {
 	uint32_t least = c->opts && c->opts->rcvlowat ? c->opts->rcvlowat : 1;
@@ -298,6 +303,18 @@ static int set_lowat(const struct target *t, int value)
 	return 0;
 }
 
+static int set_fastopen_connect(const struct target *t, int value)
+{
+	struct sock_opts *o = need(t);
+
+	if (!o)
+		return -ENOMEM;
+	if (value < 0 || value > 1 || !t->conn || t->conn->state != CONN_NEW)
+		return -EINVAL;
+	o->fastopen_connect = value;
+	return 0;
+}
+
 /* Of an int, or of the one byte that IP options may be. */
 static int take_int(int level, const void *val, socklen_t len, int *value)
 {
@@ -335,6 +352,8 @@ static int set_option(struct mtcp_context *x, const struct target *t, int level,
 		return -EINVAL;
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
 		return set_lowat(t, value);
+	if (level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT)
+		return set_fastopen_connect(t, value);
 	if (i && i->option == CMD_OPT_MAX_PACING && len >= sizeof(wide)) {
 		memcpy(&wide, val, sizeof(wide));
 		value = wide < UINT32_MAX ? (int)(uint32_t)wide : -1;
@@ -499,7 +518,9 @@ static int get_option(struct mtcp_context *x, const struct target *t, int level,
 		return get_timeout(o, name, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		return get_congestion(o, val, len);
-	if (i)
+	if (level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT)
+		value = o && o->fastopen_connect;
+	else if (i)
 		value = o && o->set & 1u << i->option ? o->value[i->option] :
 							i->standard;
 	else

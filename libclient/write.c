@@ -14,10 +14,13 @@
  * rely on a header being taken whole.
  */
 
+#define SYN_DATA_BYTES	1400u		/* what a SYN can carry, nearly */
 #define FIRST_WAIT_US	200000u		/* for blocks, on the first write */
 
 bool conn_writable(const struct mtcp_context *x, const struct conn *c)
 {
+	if (opts_deferred(c))
+		return stock_any(x, c->engine);
 	if (c->state != CONN_OPEN || c->flags & CONN_SHUT_WR)
 		return false;
 	return c->sent - c->acked < c->limit && stock_any(x, c->engine);
@@ -42,10 +45,10 @@ void conn_want_room(struct mtcp_context *x, struct conn *c)
 	struct cmd *cmd;
 	uint32_t index;
 
-	if (c->state != CONN_OPEN || c->sockid < 0)
+	if ((c->state != CONN_OPEN && !opts_deferred(c)) || c->sockid < 0)
 		return;
 	index = x->ids.slot[c->sockid].obj;
-	if (room_below_limit(c)) {
+	if (room_below_limit(c) || opts_deferred(c)) {
 		if (!stock_any(x, c->engine))
 			starve(x, c, index);
 		return;
@@ -134,6 +137,8 @@ static size_t fill(struct mtcp_context *x, struct conn *c, uint32_t index,
 static int may_write(const struct conn *c)
 {
 	switch (c->state) {
+	case CONN_NEW:
+		return opts_deferred(c) ? -EAGAIN : -ENOTCONN;
 	case CONN_OPEN:
 		return c->flags & CONN_SHUT_WR ? -EPIPE : 0;
 	case CONN_CONNECTING:
@@ -168,6 +173,20 @@ static size_t total(const struct iovec *iov, int count)
 	return n;
 }
 
+/* The connect that was put off, and what may go with its SYN; the rest waits
+ * for the handshake. */
+static size_t write_first(struct mtcp_context *x, struct conn *c,
+			  uint32_t index, struct cursor *from, size_t len)
+{
+	if (!stock_any(x, c->engine))
+		return 0;
+	connect_send(x, index, c->engine);
+	c->limit = SYN_DATA_BYTES;
+	len = fill(x, c, index, from, len);
+	c->limit = 0;			/* EVENT_CONNECTED tells it */
+	return len;
+}
+
 /* Nothing fits now.  0: try again; else why not. */
 static int write_wait(struct mtcp_context *x, struct conn *c, bool block,
 		      bool first, uint64_t until)
@@ -178,7 +197,7 @@ static int write_wait(struct mtcp_context *x, struct conn *c, bool block,
 	err = may_write(c);
 	if (err && !(err == -EAGAIN && block))
 		return err;
-	if (!err && conn_writable(x, c))
+	if ((!err || opts_deferred(c)) && conn_writable(x, c))
 		return 0;
 	if (first && !err && room_below_limit(c)) {
 		wait_first(x, c);
@@ -207,6 +226,8 @@ ssize_t conn_write(struct mtcp_context *x, int id, const struct iovec *iov,
 	while (!err && len) {
 		if (c->state == CONN_OPEN)
 			done += fill(x, c, s->obj, &from, len - done);
+		else if (opts_deferred(c))
+			done += write_first(x, c, s->obj, &from, len);
 		if (done == len || (done && !block && !first))
 			break;
 		err = write_wait(x, c, block, first, until);

@@ -21,6 +21,8 @@
  *   event.limit: connect there.
  *   CMD_OPTION with HANDLE_NONE before CMD_CONNECT, with the same cookie, says
  *   what holds from the first SYN on; a connect of another cookie forgets it.
+ *   After CMD_F_FASTOPEN it also has CMD_SENDs with HANDLE_NONE and the cookie,
+ *   published together with it: that data may go with the SYN (RFC 7413).
  *   A socket that fails later (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH ...) gets
  *   EVENT_ERROR with its handle and is closed like any other.
  *
@@ -68,6 +70,7 @@ enum {				/* cmd.flags */
 	CMD_F_READ = 8,		/* shutdown: discard what is and will be received */
 	CMD_F_WRITE = 16,	/* shutdown: FIN after what was sent */
 	CMD_F_BOUND = 32,	/* connect: the local TCP port is given */
+	CMD_F_FASTOPEN = 64,	/* connect: CMD_SENDs follow, for the SYN */
 };
 
 enum cmd_option {		/* CMD_OPTION, in cmd.option.name */

@@ -188,6 +188,7 @@ static int connect_checked(struct engine *e, struct context *c,
 		return err;
 	if (wrong_port(c, in->cookie, &path))
 		return -ENETUNREACH;
+	tc.fastopen = (in->flags & CMD_F_FASTOPEN) != 0;
 	tc.local = path.src;
 	tc.mtu = path.mtu;
 	key = (struct tuple_key){ path.src, tc.remote, tc.rport };
@@ -208,7 +209,7 @@ static void do_connect(struct engine *e, struct context *c,
 	uint32_t owner = 0;
 	int err;
 
-	if ((in->flags & ~CMD_F_BOUND) ||
+	if ((in->flags & ~(CMD_F_BOUND | CMD_F_FASTOPEN)) ||
 	    ((in->flags & CMD_F_BOUND) && !in->local_port)) {
 		bad(e, c, DETACH_BAD_RECORD);
 		return;
@@ -246,7 +247,8 @@ static void do_send(struct engine *e, struct context *c, const struct cmd *cmd)
 		bad(e, c, DETACH_BAD_BLOCK);
 		return;
 	}
-	conn = find_own(e, c, cmd->sock);
+	conn = cmd->sock == HANDLE_NONE ?	/* with the SYN */
+	       nameless_find(e, c, cmd->cookie) : find_own(e, c, cmd->sock);
 	if (conn)		/* -EPIPE: the peer learns by its events */
 		tcp_send(e->tcp, conn, block, cmd->send.offset, cmd->send.len,
 			 cmd->flags & CMD_F_MORE, e->now);

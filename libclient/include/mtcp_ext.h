@@ -23,6 +23,13 @@ int mtcp_shutdown(mctx_t mctx, int sockid, int how);
 /* Calls on the socket wait, within SO_RCVTIMEO and SO_SNDTIMEO. */
 int mtcp_setsock_block(mctx_t mctx, int sockid);
 
+/* Connects and writes at once: the data may go with the SYN (RFC 7413), as
+ * with the kernel's sendto(MSG_FASTOPEN).  Bytes written, or -1: EAGAIN, call
+ * mtcp_write() when the socket is writable. */
+ssize_t mtcp_connect_write(mctx_t mctx, int sockid,
+			   const struct sockaddr *addr, socklen_t addrlen,
+			   const char *buf, size_t len);
+
 /* @flags: SOCK_NONBLOCK or 0 (a blocking socket); SOCK_CLOEXEC is ignored. */
 int mtcp_accept4(mctx_t mctx, int sockid, struct sockaddr *addr,
 		 socklen_t *addrlen, int flags);

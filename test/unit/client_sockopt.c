@@ -463,6 +463,111 @@ static void close_does_not_linger(void **state)
 	assert_int_equal(f.infos, 0);
 }
 
+/* ---- TCP_FASTOPEN_CONNECT ---- */
+
+static int deferred(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(80) };
+	int s = new_socket();
+
+	a.sin_addr.s_addr = inet_addr("10.0.0.2");
+	assert_int_equal(get(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT), 0);
+	assert_int_equal(set(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 2), -1);
+	assert_int_equal(set(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), 0);
+	assert_int_equal(get(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT), 1);
+	assert_int_equal(set(s, IPPROTO_IP, IP_TTL, 9), 0);
+	assert_int_equal(mtcp_connect(m, s, (struct sockaddr *)&a, sizeof(a)),
+			 0);
+	assert_int_equal(mtcp_connect(m, s, (struct sockaddr *)&a, sizeof(a)),
+			 -1);
+	assert_int_equal(errno, EISCONN);
+	return s;
+}
+
+/* The connect goes out with the first write, and its data right behind it. */
+static void fast_open(void **state)
+{
+	int s = deferred();
+	static char bytes[3000] = "request";
+	union fake_cmd c;
+	uint32_t cookie, with_syn = 0;
+
+	(void)state;
+	assert_false(fake_find(&f, 0, 1, CMD_CONNECT, &c));
+	fake_grant(&f, 0, 1, BLOCK_SMALL, 12);
+	ctx_progress(m);
+	assert_true(slot_ready(m, (uint32_t)s) & MTCP_EPOLLOUT);
+	assert_int_equal(mtcp_write(m, s, bytes, sizeof(bytes)), 1400);
+	assert_int_equal(fake_cmd(&f, 0, 1, &c), CMD_OPTION);
+	assert_int_equal(c.one.option.name, CMD_OPT_TTL);
+	assert_int_equal(fake_cmd(&f, 0, 1, &c), CMD_CONNECT);
+	assert_int_equal(c.connect.flags, CMD_F_FASTOPEN);
+	cookie = c.connect.cookie;
+	while (with_syn < 1400) {
+		assert_true(fake_find(&f, 0, 1, CMD_SEND, &c));
+		assert_int_equal(c.one.sock, HANDLE_NONE);
+		assert_int_equal(c.one.cookie, cookie);
+		if (!with_syn)
+			assert_memory_equal(fake_block(&f, c.one.send.block) +
+					    c.one.send.offset, "request", 7);
+		with_syn += c.one.send.len;
+	}
+	assert_int_equal(with_syn, 1400);
+	assert_int_equal(mtcp_write(m, s, "x", 1), -1);
+	assert_int_equal(errno, EAGAIN);
+	finish(cookie);		/* limit 1000, 1400 on the way: not yet */
+	assert_int_equal(mtcp_write(m, s, "x", 1), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_true(fake_find(&f, 0, 1, CMD_WANT_SENT, &c));
+	mtcp_close(m, s);
+}
+
+static void fast_open_without_blocks(void **state)
+{
+	int s = deferred();
+	union fake_cmd c;
+
+	(void)state;
+	assert_int_equal(mtcp_write(m, s, "x", 1), -1);
+	assert_int_equal(errno, EAGAIN);
+	assert_false(fake_find(&f, 0, 1, CMD_CONNECT, &c));
+	fake_grant(&f, 0, 1, BLOCK_SMALL, 12);
+	ctx_progress(m);
+	assert_int_equal(mtcp_write(m, s, "x", 1), 1);
+	assert_true(fake_find(&f, 0, 1, CMD_CONNECT, &c));
+	mtcp_close(m, s);
+	assert_true(fake_find(&f, 0, 1, CMD_CLOSE, &c));
+}
+
+static void fast_open_closed_unused(void **state)
+{
+	int s = deferred();
+	union fake_cmd c;
+	char b;
+
+	(void)state;
+	assert_int_equal(mtcp_read(m, s, &b, 1), -1);
+	assert_int_equal(mtcp_close(m, s), 0);
+	assert_false(fake_find(&f, 0, 1, CMD_CLOSE, &c));
+}
+
+/* A bound port says which engine it is: the usual way. */
+static void fast_open_of_a_bound_port(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(4000) };
+	int s = new_socket();
+
+	(void)state;
+	assert_int_equal(mtcp_bind(m, s, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(set(s, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), 0);
+	a.sin_addr.s_addr = inet_addr("10.0.0.2");
+	assert_int_equal(mtcp_connect(m, s, (struct sockaddr *)&a, sizeof(a)),
+			 -1);
+	assert_int_equal(errno, EINPROGRESS);
+	mtcp_close(m, s);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -480,6 +585,10 @@ int main(void)
 		T(close_lingers),
 		T(close_lingers_no_longer),
 		T(close_does_not_linger),
+		T(fast_open),
+		T(fast_open_without_blocks),
+		T(fast_open_closed_unused),
+		T(fast_open_of_a_bound_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,5 @@
+add_executable(sockopts sockopts.c)
+target_link_libraries(sockopts PRIVATE mtcpclient mtcpd_flags)
+system_test(options_xdp 120 sys_options xdp)
+system_test(options_xdp_2 120 sys_options xdp 2)
+system_test(options_tap 120 sys_options tap)
