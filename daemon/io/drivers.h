@@ -9,6 +9,7 @@
 #include "io/port.h"
 
 extern const struct port_ops port_xdp_ops;	/* port_xdp.c: AF_XDP */
+extern const struct port_ops port_psio_ops;	/* port_psio.c: 82599 */
 extern const struct port_ops port_tap_ops;	/* port_tap.c: kernel TAP */
 extern const struct port_ops port_wire_ops;	/* port_wire_shm.c */
 

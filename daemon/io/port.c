@@ -7,9 +7,9 @@
 
 #include "io/drivers.h"
 
-/* psio takes its place here. */
 static const struct port_ops *const drivers[] = {
 	&port_xdp_ops,
+	&port_psio_ops,
 	&port_tap_ops,
 	&port_wire_ops,
 };
@@ -26,7 +26,7 @@ const struct port_ops *port_driver(const char *name)
 
 const char *port_driver_names(void)
 {
-	return "xdp, tap, wire";
+	return "xdp, psio, tap, wire";
 }
 
 static int check(const struct port_config *cfg, char *err)

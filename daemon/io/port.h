@@ -6,7 +6,7 @@
  *	port_rx/tx  queue 0           queue 1        one queue an engine, its own
  *	               +-------port------+           frames, no locks
  *
- * Backends (port_xdp, port_tap, port_wire, later port_psio) fill in a
+ * Backends (port_xdp, port_psio, port_tap, port_wire) fill in a
  * struct port_ops and nothing else; nobody above this file knows one by name.
  * A port has as many queues as there are engines; where the device has more
  * or fewer, the backend spreads the device's queues over ours.

@@ -22,6 +22,10 @@ struct ps_handle {
 	struct ps_ring ring[PS_RINGS];
 	uint32_t *idle;		/* buffers that are ours and empty */
 	uint32_t idle_count;
+	uint32_t reserved;	/* the first of the caller's own */
+	uint32_t *back;		/* of those: sent */
+	uint32_t back_count;
+	uint64_t calls;
 };
 
 static int call(int fd, unsigned long cmd, void *arg)
@@ -77,6 +81,7 @@ static void set_up_rings(struct ps_handle *h)
 	}
 	for (uint32_t b = h->a.rx_slots - 1; b < h->a.buffers; b++)
 		h->idle[h->idle_count++] = b;
+	h->reserved = h->a.buffers;
 }
 
 int ps_attach_queue(struct ps_handle **out, const char *path,
@@ -120,6 +125,7 @@ void ps_detach_queue(struct ps_handle *h)
 	if (h->fd >= 0)
 		close(h->fd);
 	free(h->idle);
+	free(h->back);
 	free(h);
 }
 
@@ -127,17 +133,26 @@ static int sync_rings(struct ps_handle *h)
 {
 	struct ps_sync s;
 
+	h->calls++;
 	return call(h->fd, PS_IOC_SYNC, &s);
 }
 
-/* Sent buffers become idle again. */
+void ps_give_back(struct ps_handle *h, uint32_t buf)
+{
+	if (buf < h->reserved)
+		h->idle[h->idle_count++] = buf;
+	else
+		h->back[h->back_count++] = buf;
+}
+
+/* Sent buffers become idle again, or the caller's. */
 static void take_done(struct ps_handle *h)
 {
 	struct ps_ring *r = &h->ring[PS_RING_DONE];
 	int n = ps_ring_peek(r);
 
 	for (int i = 0; i < n; i++)
-		h->idle[h->idle_count++] = ps_ring_at(r, (uint32_t)i)->buf;
+		ps_give_back(h, ps_ring_at(r, (uint32_t)i)->buf);
 	if (n > 0)
 		ps_ring_release(r, (uint32_t)n);
 }
@@ -147,11 +162,11 @@ static uint8_t *data_of(const struct ps_handle *h, uint32_t buf)
 	return h->buffers + (size_t)buf * PS_BUF_BYTES;
 }
 
-/* Keeps the receiver fed from idle buffers, half of them for sending. */
+/* Keeps the receiver fed from idle buffers; some stay for sending chunks. */
 static void feed(struct ps_handle *h)
 {
 	struct ps_ring *r = &h->ring[PS_RING_FILL];
-	uint32_t floor = h->a.tx_slots / 2, n = 0;
+	uint32_t floor = h->back ? 0 : h->a.tx_slots / 2, n = 0;
 	int space = ps_ring_space(r);
 
 	while ((int)n < space && n < PS_CHUNK_MAX && h->idle_count > floor) {
@@ -255,6 +270,55 @@ int ps_slowpath_chunk(struct ps_handle *h, struct ps_chunk *c)
 	return e < 0 ? e : n;
 }
 
+int ps_reserve(struct ps_handle *h, uint32_t count)
+{
+	if (h->back || count == 0 || count > h->idle_count)
+		return -ENOBUFS;
+	h->back = calloc(count, sizeof(*h->back));
+	if (!h->back)
+		return -ENOMEM;
+	h->idle_count -= count;
+	h->reserved = h->a.buffers - count;
+	return (int)h->reserved;
+}
+
+uint8_t *ps_buffer(const struct ps_handle *h, uint32_t buf)
+{
+	return data_of(h, buf);
+}
+
+int ps_put(struct ps_handle *h, const struct ps_slot *slots, uint32_t n)
+{
+	struct ps_ring *r = &h->ring[PS_RING_TX];
+
+	if (ps_ring_space(r) < (int)n)
+		return -ENOSPC;
+	for (uint32_t i = 0; i < n; i++)
+		*ps_ring_at(r, i) = slots[i];
+	ps_ring_submit(r, n);
+	return 0;
+}
+
+int ps_sync(struct ps_handle *h)
+{
+	int e;
+
+	take_done(h);
+	feed(h);
+	e = sync_rings(h);
+	take_done(h);
+	return e;
+}
+
+uint32_t ps_returned(struct ps_handle *h, uint32_t *bufs, uint32_t max)
+{
+	uint32_t n = 0;
+
+	while (n < max && h->back_count)
+		bufs[n++] = h->back[--h->back_count];
+	return n;
+}
+
 int ps_select(struct ps_handle *const *handles, int n, int extra,
 	      int timeout_ms)
 {
@@ -289,6 +353,16 @@ int ps_set_rss_key(struct ps_handle *h, const uint8_t key[PS_RSS_KEY_BYTES])
 
 	memcpy(k.key, key, sizeof(k.key));
 	return call(h->fd, PS_IOC_RSS, &k);
+}
+
+void ps_let_go(struct ps_handle *h)
+{
+	call(h->fd, PS_IOC_DETACH, NULL);
+}
+
+uint64_t ps_calls(const struct ps_handle *h)
+{
+	return h->calls;
 }
 
 const struct ps_head *ps_counters(const struct ps_handle *h)

@@ -14,6 +14,14 @@
  *	ps_select		waits on several queues and one more descriptor
  *	ps_detach_queue
  *
+ * Whoever keeps frames of his own (mtcpd's port) sends without chunks:
+ *
+ *	ps_reserve		the last n buffers are the caller's for good
+ *	ps_put			a frame's slots onto the ring, without a call
+ *	ps_sync			one call: sends them, brings received ones
+ *	ps_returned		reserved buffers that were sent
+ *	ps_give_back		a received buffer that was kept
+ *
  * Ownership  A packet of a chunk is the caller's until it is sent, slow-pathed
  *            or freed, each of which consumes it.
  * Errors     0 or a count, or -errno.  -ENODEV: the device has gone; detach.
@@ -78,11 +86,40 @@ int ps_slowpath_chunk(struct ps_handle *h, struct ps_chunk *c);
 int ps_select(struct ps_handle *const *handles, int n, int extra,
 	      int timeout_ms);
 
+/*
+ * ps_reserve() - take the last @count buffers out of the chunks' stock
+ *
+ * Only right after ps_attach_queue().  Returns the first's index; they follow
+ * each other in memory too.  -ENOBUFS: there are not so many.
+ */
+int ps_reserve(struct ps_handle *h, uint32_t count);
+
+/* Where buffer @buf begins. */
+uint8_t *ps_buffer(const struct ps_handle *h, uint32_t buf);
+
+/* A whole frame of @n slots joins the ring; 0, or -ENOSPC with none taken. */
+int ps_put(struct ps_handle *h, const struct ps_slot *slots, uint32_t n);
+
+/* Moves both directions, as a receive that finds the ring empty does. */
+int ps_sync(struct ps_handle *h);
+
+/* Reserved buffers that came back since; at most @max into @bufs. */
+uint32_t ps_returned(struct ps_handle *h, uint32_t *bufs, uint32_t max);
+
+/* A buffer of a received packet, kept until now. */
+void ps_give_back(struct ps_handle *h, uint32_t buf);
+
 /* Reads and acknowledges the link's and the device's state. */
 int ps_read_event(struct ps_handle *h, struct ps_event *e);
 
 /* Sets the port's RSS key. */
 int ps_set_rss_key(struct ps_handle *h, const uint8_t key[PS_RSS_KEY_BYTES]);
+
+/* The queue is free for others; buffers stay mapped until ps_detach_queue(). */
+void ps_let_go(struct ps_handle *h);
+
+/* Calls into the kernel that receiving and sending took so far. */
+uint64_t ps_calls(const struct ps_handle *h);
 
 const struct ps_head *ps_counters(const struct ps_handle *h);
 int ps_fd(const struct ps_handle *h);

@@ -45,6 +45,7 @@ void ps_desc_receive(const struct ps_desc *d, struct ps_slot *s)
 	s->l2_len = 0;
 	s->l3_len = 0;
 	s->l4_len = 0;
+	s->off = 0;
 }
 
 int ps_desc_needs_context(const struct ps_slot *s)
@@ -70,7 +71,7 @@ void ps_desc_send(struct ps_desc *d, const struct ps_slot *first,
 {
 	__u32 payload = frame_bytes;
 
-	d->a = dma;
+	d->a = dma + s->off;
 	d->b = s->len | TX_DATA | TX_DEXT | TX_IFCS;
 	if (!(s->flags & PS_F_MORE))
 		d->b |= TX_EOP | TX_RS;

@@ -147,7 +147,8 @@ int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
 		return -ENOMEM;
 	}
 	for (i = 0; i < n; i++)
-		skb_put_data(skb, ps_mem_addr(m, frame[i].buf), frame[i].len);
+		skb_put_data(skb, ps_mem_addr(m, frame[i].buf) +
+			     frame[i].off, frame[i].len);
 	skb->protocol = eth_type_trans(skb, dev);
 	dev->stats.rx_packets++;
 	dev->stats.rx_bytes += bytes;

@@ -13,6 +13,7 @@ void ps_ring_copy(const struct ps_ring *r, __u32 i, struct ps_slot *to)
 	to->l2_len = __atomic_load_n(&from->l2_len, __ATOMIC_RELAXED);
 	to->l3_len = __atomic_load_n(&from->l3_len, __ATOMIC_RELAXED);
 	to->l4_len = __atomic_load_n(&from->l4_len, __ATOMIC_RELAXED);
+	to->off = __atomic_load_n(&from->off, __ATOMIC_RELAXED);
 }
 
 int ps_take(struct ps_owners *o, __u32 buf, enum ps_owner owner)
@@ -66,7 +67,8 @@ int ps_frame_copy(const struct ps_ring *r, int waiting,
 		if (n == waiting)
 			return 0;
 		ps_ring_copy(r, (__u32)n, &frame[n]);
-		if (frame[n].len == 0 || frame[n].len > PS_BUF_BYTES)
+		if (frame[n].len == 0 ||
+		    frame[n].len + frame[n].off > PS_BUF_BYTES)
 			return -(n + 1);
 		bytes += frame[n].len;
 	} while (frame[n++].flags & PS_F_MORE);

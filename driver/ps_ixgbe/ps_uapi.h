@@ -67,14 +67,16 @@
 
 struct ps_slot {
 	__u32 buf;		/* buffer index */
-	__u16 len;		/* bytes used of it, from its start */
+	__u16 len;		/* bytes used of it, from off */
 	__u16 flags;		/* PS_F_ */
 	__u32 hash;		/* received */
 	__u16 mss;		/* send with PS_F_TSO: payload bytes a segment */
 	__u8 l2_len;		/* send with PS_F_CSUM_ or PS_F_TSO: header bytes */
 	__u8 l3_len;
 	__u8 l4_len;
-	__u8 reserved[7];
+	__u8 zero8;
+	__u16 off;		/* of the first byte; received: 0 */
+	__u8 reserved[4];
 };
 
 struct ps_ring_shared {

@@ -46,7 +46,8 @@ class Wire:
 
 
 class Guest:
-    def __init__(self, kernel, nics, folder, limit=150, iommu=False):
+    def __init__(self, kernel, nics, folder, limit=150, iommu=False,
+                 initrd=None):
         """nics: list of (wire or netdev string, mac, extra properties)."""
         a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
              f"LD_PRELOAD={CACHE}/ixgbe82599.so", "qemu-system-x86_64",
@@ -55,7 +56,7 @@ class Guest:
              "-display", "none", "-serial", "stdio",
              "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
              "-kernel", f"{CACHE}/kernel-{kernel}/vmlinuz",
-             "-initrd", f"{CACHE}/initrd-{kernel}",
+             "-initrd", f"{CACHE}/{initrd or 'initrd-' + kernel}",
              "-append", "console=ttyS0 quiet panic=-1" +
              (" intel_iommu=on iommu.strict=1" if iommu else "")]
         if iommu:

@@ -1,5 +1,6 @@
 #!/bin/bash
-# initrd.sh KERNEL - module, libps programs and initramfs for a guest
+# initrd.sh KERNEL [BUILD] - module, libps programs and initramfs for a guest;
+#	with mtcpd's build folder, a second one that has mtcpd too
 set -euo pipefail
 kernel=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,7 +10,9 @@ build=$cache/module-$kernel
 root=$cache/root-$kernel
 
 mkdir -p "$build"
-cp -u "$driver"/ps_ixgbe/{*.c,*.h,Kbuild,Makefile} "$build"
+for f in "$driver"/ps_ixgbe/{*.c,*.h,Kbuild,Makefile}; do
+	cmp -s "$f" "$build/${f##*/}" || cp "$f" "$build"
+done
 make -s -C "$build" KERNEL="$cache/kernel-$kernel/build" \
 	EXTRA_CFLAGS=-Werror >"$build/log" 2>&1 ||
 	{ cat "$build/log" >&2; exit 1; }
@@ -41,6 +44,22 @@ echo GUEST-SHELL
 exec setsid cttyhack sh
 INIT
 chmod +x "$root/init"
-(cd "$root" && find . | cpio -o -H newc 2>/dev/null) | gzip -1 \
-	>"$cache/initrd-$kernel.new"
-mv "$cache/initrd-$kernel.new" "$cache/initrd-$kernel"
+pack() {
+	(cd "$root" && find . | cpio -o -H newc 2>/dev/null) | gzip -1 \
+		>"$cache/$1.new"
+	mv "$cache/$1.new" "$cache/$1"
+}
+pack "initrd-$kernel"
+
+# With mtcpd and its programs, where a build of it is named.
+[ -n "${2:-}" ] || exit 0
+build=$2
+for p in "$build"/daemon/mtcpd "$build"/tools/mtcpctl /usr/bin/curl \
+	"$build"/libclient/examples/ep{server,wget}; do
+	cp "$p" "$root/bin"
+	ldd "$p" | grep -o '/[^ ]*' | while read -r l; do
+		mkdir -p "$root$(dirname "$l")"
+		cp -Lu "$l" "$root$l"
+	done
+done
+pack "initrd-$kernel-mtcpd"

@@ -124,7 +124,8 @@ static int frame_model(uint32_t waiting)
 			return -(int)n;
 		if (n == waiting)
 			return 0;
-		if (slots[n].len < 1 || slots[n].len > PS_BUF_BYTES)
+		if (slots[n].len < 1 ||
+		    slots[n].off + slots[n].len > PS_BUF_BYTES)
 			return -(int)(n + 1);
 		bytes += slots[n].len;
 		if (!(slots[n].flags & PS_F_MORE))
@@ -168,6 +169,8 @@ static void frames_follow_the_rules(void)
 						  rnd(65536));
 			slots[k].flags = (uint16_t)(rnd(3) ? 0 : rnd(65536));
 			slots[k].flags |= rnd(4) ? PS_F_MORE : 0;
+			slots[k].off = (uint16_t)(rnd(9) ? 0 : rnd(rnd(9) ?
+						  128 : 65536));
 			slots[k].mss = (uint16_t)rnd(2000);
 			slots[k].l2_len = (uint8_t)(rnd(4) ? 14 : rnd(256));
 			slots[k].l3_len = (uint8_t)(rnd(4) ? 20 : rnd(256));

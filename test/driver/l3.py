@@ -1,0 +1,165 @@
+"""l3.py KERNEL BUILD - the whole way: mtcpd on ps_ixgbe, stock ixgbe as its peer (layer L3)
+
+One guest, two virtual 82599s on one hub.  The first is ps_ixgbe's and mtcpd's
+(10.5.0.2), the second stock ixgbe's (10.5.0.1) in a network namespace of its
+own, whose kernel TCP is the peer.
+"""
+import shutil, sys, tempfile, time
+from guest import Cases, Guest, must
+
+BUS = "0000:00:02.0"
+CONF = """
+[daemon]
+socket = /tmp/m.sock
+admin = /tmp/a.sock
+pidfile = none
+[engine]
+count = {engines}
+huge_pages = no
+[port p]
+driver = psio
+device = {device}
+address = 10.5.0.2/24
+[tcp]
+max_connections = 4096
+max_syn = 1024
+max_time_wait = 4096
+"""
+
+
+class Suite:
+    def __init__(self, guest, cases):
+        self.g, self.c = guest, cases
+
+    def sh(self, command, timeout=60):
+        code, out = self.g.run(command, timeout)
+        must(code == 0, f"{command}: status {code}: {out[-900:]}")
+        return out
+
+    def set_up(self):
+        """ps_ixgbe takes the first device, stock ixgbe the second."""
+        self.sh("for m in dca xfrm_algo libphy mdio_devres mdio; do "
+                "[ -e /lib/$m.ko ] && insmod /lib/$m.ko; done; "
+                f"echo ps_ixgbe >/sys/bus/pci/devices/{BUS}/driver_override; "
+                "insmod /lib/ixgbe.ko && insmod /lib/ps_ixgbe.ko queues=2; "
+                "ip link set xge0 up")
+        self.sh("unshare -n sleep 1000 & echo $! >/tmp/ns; sleep 1; "
+                "ip link set $(ls /sys/class/net | grep -v -e lo -e xge0) "
+                "netns $(cat /tmp/ns)")
+        self.peer("ip addr add 10.5.0.1/24 dev eth0 2>/dev/null || "
+                  "ip addr add 10.5.0.1/24 dev eth1; "
+                  "for d in eth0 eth1; do ip link set $d up; done 2>/dev/null; "
+                  "ip link set lo up")
+        self.sh("mkdir -p /tmp/www; dd if=/dev/urandom of=/tmp/www/1m bs=1M "
+                "count=1; dd if=/dev/urandom of=/tmp/www/8 bs=1M count=8; "
+                "ulimit -l unlimited; sleep 3")
+
+    def peer(self, command, timeout=60):
+        return self.sh(f"nsenter -n -t $(cat /tmp/ns) sh -c '{command}'",
+                       timeout)
+
+    def daemon(self, engines, device="xge0"):
+        conf = CONF.format(engines=engines, device=device)
+        self.sh(f"cat >/tmp/m.conf <<'X'\n{conf}X")
+        self.sh("mtcpd -f -c /tmp/m.conf >/tmp/mtcpd.log 2>&1 & "
+                "echo $! >/tmp/mtcpd.pid; i=0; while [ $i -lt 100 ] && "
+                "! [ -S /tmp/m.sock ]; do usleep 100000; i=$((i+1)); done; "
+                "[ -S /tmp/m.sock ] || { cat /tmp/mtcpd.log; false; }")
+
+    def serve(self, threads=1):
+        self.sh(f"printf 'num_cores = {threads}\\nmax_concurrency = 1000\\n' "
+                ">/tmp/app.conf; MTCPD_SOCKET=/tmp/m.sock epserver -p /tmp/www "
+                f"-f /tmp/app.conf -N {threads} >/tmp/ep.log 2>&1 & "
+                "echo $! >/tmp/ep.pid; sleep 2")
+
+    def fetch(self, name, times=1):
+        self.peer(f"i=0; while [ $i -lt {times} ]; do "
+                  f"curl -m 40 -sS -o /tmp/got http://10.5.0.2/{name} && "
+                  f"cmp /tmp/got /tmp/www/{name} || exit 1; i=$((i+1)); done",
+                  100)
+
+    def stop(self):
+        self.sh("kill $(cat /tmp/ep.pid); sleep 1; kill $(cat /tmp/mtcpd.pid); "
+                "i=0; while [ $i -lt 80 ] && [ -d /proc/$(cat /tmp/mtcpd.pid) ]"
+                "; do usleep 100000; i=$((i+1)); done; "
+                "! [ -d /proc/$(cat /tmp/mtcpd.pid) ]")
+
+    def serves(self):
+        self.daemon(1)
+        self.serve()
+        self.fetch("1m", 3)
+        self.fetch("8")
+        out = self.sh("mtcpctl -s /tmp/a.sock ports")
+        must("psio" in out or "82599" in out, out)
+        return "1 MiB and 8 MiB identical"
+
+    def fetches(self):
+        self.peer("httpd -p 80 -h /tmp/www")
+        self.sh("MTCPD_SOCKET=/tmp/m.sock epwget 10.5.0.1/1m 1 -o /tmp/mine "
+                "-f /tmp/app.conf 2>&1; cmp /tmp/mine /tmp/www/1m || "
+                "cmp /tmp/mine* /tmp/www/1m")
+        return "1 MiB identical"
+
+    def back(self):
+        """The port is unbound and bound again: down, then served again."""
+        self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/unbind; sleep 1; "
+                "kill -0 $(cat /tmp/mtcpd.pid)")
+        self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/bind; "
+                "ip link set xge0 up; sleep 4")
+        out = self.sh("cat /tmp/mtcpd.log")
+        must("has gone" in out and "is back" in out, out)
+        self.fetch("1m", 2)
+        self.stop()
+
+    def two(self):
+        self.daemon(2, BUS)
+        self.serve(2)
+        self.fetch("1m", 12)
+        out = self.sh("mtcpctl -s /tmp/a.sock stats | grep -i rx")
+        self.stop()
+        return "two queues"
+
+    def errors(self):
+        for device, said in (("xge9", "has no port"),):
+            self.sh(f"cat >/tmp/e.conf <<'X'\n"
+                    f"{CONF.format(engines=1, device=device)}X")
+            code, out = self.g.run("timeout 5 mtcpd -f -c /tmp/e.conf")
+            must(code == 1 and said in out, f"{device}: {code} {out}")
+        self.sh(f"cat >/tmp/e.conf <<'X'\n"
+                f"{CONF.format(engines=3, device='xge0')}X")
+        code, out = self.g.run("timeout 5 mtcpd -f -c /tmp/e.conf")
+        must(code == 1 and "queues=3" in out, out)
+
+    def quiet(self):
+        bad = self.g.complaints()
+        must(not bad, "; ".join(bad[:5]))
+
+
+def main():
+    kernel = sys.argv[1]
+    cases = Cases()
+    folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
+    guest = None
+    try:
+        guest = Guest(kernel, [
+            ("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ",addr=2"),
+            ("hubport,id=n1,hubid=0", "52:54:00:00:00:02", ",addr=3")],
+            folder, initrd=f"initrd-{kernel}-mtcpd")
+        s = Suite(guest, cases)
+        for name in ("set_up", "errors", "serves", "fetches", "back", "two",
+                     "quiet"):
+            cases.case(f"L3 {kernel} {name}", getattr(s, name))
+            if guest.p.poll() is not None:
+                raise RuntimeError(f"the guest ended in {name}")
+    except Exception as e:
+        cases.failed += 1
+        print(f"FAIL  L3 {kernel}: {e}", flush=True)
+    finally:
+        if guest:
+            guest.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    cases.report()
+    return 1 if cases.failed else 0
+
+
+sys.exit(main())
