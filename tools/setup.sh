@@ -8,9 +8,10 @@ PATH=$PATH:/usr/sbin:/sbin
 
 PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 	libevent-dev libnuma-dev libxdp-dev libbpf-dev libinih-dev
-	libjansson-dev libcmocka-dev libseccomp-dev"
+	libjansson-dev libcmocka-dev libseccomp-dev libncurses-dev
+	libpcap-dev"
 PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
-PKG_TEST="apache2-utils nginx-light tcpdump"
+PKG_TEST="apache2-utils nginx-light tcpdump tmux"
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 

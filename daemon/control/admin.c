@@ -156,14 +156,15 @@ static void print_conn(const struct admin *a, struct evbuffer *out,
 		"\"recv_q\":%u,\"send_q\":%u,\"unsent\":%u,\"cwnd\":%u,"
 		"\"ssthresh\":%u,\"snd_wnd\":%u,\"rcv_wnd\":%u,"
 		"\"srtt_us\":%u,\"rttvar_us\":%u,\"rto_us\":%u,\"mss\":%u,"
-		"\"retransmits\":%u,\"cc\":\"%.8s\"}",
+		"\"retransmits\":%u,"
+		"\"snd_seq\":%u,\"rcv_seq\":%u,\"cc\":\"%.8s\"}",
 		a->engine, t->conn, t->generation, a->engine,
 		tcp_state_name(t->state), t->client, t->context,
 		t->cookie, addr_text(&t->local, local), ntohs(t->lport),
 		addr_text(&t->remote, remote), ntohs(t->rport), t->rcv_queued,
 		t->snd_queued, t->snd_unsent, t->cwnd, t->ssthresh, t->snd_wnd,
 		t->rcv_wnd, t->srtt_us, t->rttvar_us, t->rto_us, t->mss,
-		t->retransmits, t->cc);
+		t->retransmits, t->snd_seq, t->rcv_seq, t->cc);
 }
 
 /* Of letters, digits, - and _: needs no quoting. */

@@ -346,6 +346,7 @@ struct tcp_info {		/* one connection, for listings and TCP_INFO */
 	uint32_t cwnd, ssthresh, snd_wnd, rcv_wnd;	/* bytes */
 	uint32_t srtt_us, rttvar_us, rto_us, mss;
 	uint32_t retransmits;
+	uint32_t snd_seq, rcv_seq;	/* differences count bytes */
 	char cc[8];
 };
 

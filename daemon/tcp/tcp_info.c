@@ -60,6 +60,8 @@ static void fill_tcb(const struct tcp_env *env, const struct tcb *t,
 	i->rto_us = rtt_rto_ms(t) * 1000;
 	i->mss = t->mss;
 	i->retransmits = t->retransmits;
+	i->snd_seq = t->snd_una;
+	i->rcv_seq = t->rcv_nxt;
 	strncpy(i->cc, cc_at(t->cc)->name, sizeof(i->cc) - 1);
 }
 

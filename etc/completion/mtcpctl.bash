@@ -4,7 +4,7 @@
 _mtcpctl()
 {
 	local cur prev i command=
-	local commands="stats conns why trace clients listeners ports engines arp routes"
+	local commands="stats conns top why trace clients listeners ports engines arp routes"
 	local options="--socket --watch --internals --json --color --version
 		--help"
 	local states="established syn-sent syn-received fin-wait-1 fin-wait-2

@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	  NULL, run_conns, false },
 	{ "why", "CONN", "what limits a connection (id or filter)", NULL,
 	  run_why, false },
+	{ "top", "", "live, on the whole screen", NULL, run_top, false },
 	{ "trace", "CONN", "its last events", NULL, run_trace, false },
 	TABLE(clients, "programs that are attached"),
 	TABLE(listeners, "who listens where"),
@@ -204,12 +205,14 @@ int main(int argc, char **argv)
 	read_words(&o, argc, argv);
 	table_bold = o.color;
 	for (;;) {
-		if (o.interval > 0 && terminal && !o.json)
+		if (o.interval > 0 && terminal && !o.json &&
+		    o.command->run != run_top)
 			fputs("\033[H\033[J", stdout);
 		rc = once(&o, &before, &asked);
 		if (fflush(stdout) != 0)
 			rc = EXIT_ERROR;
-		if (o.interval <= 0 || rc == EXIT_ERROR || rc == EXIT_USAGE)
+		if (o.interval <= 0 || o.command->run == run_top ||
+		    rc == EXIT_ERROR || rc == EXIT_USAGE)
 			break;
 		if (!terminal && !o.json)
 			putchar('\n');

@@ -8,6 +8,7 @@
  *	conns.c   connections: filter, table, TCP internals
  *	filter.c  the filter language
  *	config.c  what changes something (conf_file.c, conf_import.c)
+ *	top.c     the whole on a screen, live
  *	why.c     what limits a connection, and its last events
  *
  * Exit status 0 ok, 1 error, 2 usage, 3 nothing matched the filter.
@@ -97,6 +98,9 @@ int run_conns(const struct options *o);
 /* The connections that the filter of o's arguments names, with their clients'
  * names; NULL after a message, *status then says why. */
 json_t *conns_matching(const struct options *o, int *status);
+
+/* top.c */
+int run_top(const struct options *o);
 
 /* why.c */
 int run_why(const struct options *o);
