@@ -4,7 +4,8 @@
 _mtcpctl()
 {
 	local cur prev i command=
-	local commands="stats conns top why trace clients listeners ports engines arp routes"
+	local commands="stats conns top why trace clients listeners ports
+		engines arp routes config log drain reload"
 	local options="--socket --watch --internals --json --color --version
 		--help"
 	local states="established syn-sent syn-received fin-wait-1 fin-wait-2
@@ -33,6 +34,9 @@ _mtcpctl()
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 	elif [[ -z $command ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+	elif [[ $command == config && $prev == config ]]; then
+		mapfile -t COMPREPLY < <(compgen -W \
+			"show get set save diff import" -- "$cur")
 	elif [[ $command =~ ^(conns|why|trace)$ && $prev == state ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$states" -- "$cur")
 	elif [[ $command =~ ^(conns|why|trace)$ ]]; then
