@@ -279,7 +279,7 @@ static const struct config_key keys[] = {
 
 	{ "tcp", "max_connections", set_uint32, AT(tcp.max_conns),
 	  RANGE(64, 16777216) },
-	{ "tcp", "max_listeners", set_uint32, AT(tcp.max_listeners), RANGE(1, 65536) },
+	{ "tcp", "max_listeners", set_uint32, AT(tcp.max_listeners), RANGE(1, 32767) },
 	{ "tcp", "max_syn", set_uint32, AT(tcp.max_syn), RANGE(16, 4194304) },
 	{ "tcp", "syn_cookies", set_word, AT(tcp.syn_cookies),
 	  .allowed = "auto, never, always", LIVE },
@@ -297,6 +297,7 @@ static const struct config_key keys[] = {
 	  "first-last, both 1024 - 65535" },
 	{ "tcp", "congestion", set_cc, AT(tcp.cc), .max = TEXT(tcp.cc),
 	  .allowed = "cubic, reno", LIVE },
+	{ "tcp", "ecn", set_word, AT(tcp.ecn), .allowed = "off, on, passive" },
 	{ "tcp", "initial_cwnd", set_uint32, AT(tcp.initial_cwnd), RANGE(1, 100),
 	  LIVE, .unit = "segments" },
 	{ "tcp", "timestamps", set_bool, AT(tcp.timestamps),

@@ -118,8 +118,8 @@ static uint32_t put_header(uint8_t *at, const struct tcp_tx *tx)
 	h->dport = tx->dport;
 	h->seq = htonl(tx->seq);
 	h->ack = htonl(tx->ack);
-	h->data_off = (uint8_t)(len / 4 << 4);
-	h->flags = tx->flags;
+	h->data_off = (uint8_t)(len / 4 << 4 | tx->flags >> 8);
+	h->flags = (uint8_t)tx->flags;
 	h->wnd = htons(tx->wnd);
 	h->csum = 0;
 	h->urp = 0;

@@ -55,7 +55,8 @@ _Static_assert(sizeof(struct hdr_icmp) == 8, "RFC 792");
 #define TCP_BYTES	20
 enum {
 	TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16,
-	TCP_URG = 32, TCP_ECE = 64, TCP_CWR = 128
+	TCP_URG = 32, TCP_ECE = 64, TCP_CWR = 128,
+	TCP_AE = 256	/* RFC 9768: the lowest bit of data_off's byte */
 };
 
 struct hdr_tcp {		/* RFC 9293 3.1 */

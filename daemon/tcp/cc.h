@@ -96,8 +96,13 @@ struct cc_ops {
 	uint32_t (*ssthresh)(union cc_state *s, const struct cc_window *w);
 	void (*event)(union cc_state *s, const struct cc_window *w,
 		      enum cc_event e);
+	/* Every ACK where marks are fed back, before acked(); NULL: a mark is a
+	 * loss. */
+	void (*marked)(union cc_state *s, const struct cc_window *w,
+		       uint32_t acked, uint32_t marked);
 	/* What it learned is worth a while of memory; NULL: it is not. */
 	bool (*keeps)(const union cc_state *s);
+	bool needs_ecn;		/* asks for it, and wants every mark told */
 };
 
 extern const struct cc_ops cc_reno;	/* cc_reno.c: RFC 5681 */

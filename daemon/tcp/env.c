@@ -22,13 +22,14 @@ void tcp_config_default(struct tcp_config *cfg)
 		.keep_idle_s = 7200, .keep_intvl_s = 75, .keep_cnt = 9,
 		.mtu_probing = TCP_PROBING_ON, .min_pmtu = 552,
 		.pmtu_expires_ms = 600000, .fin_wait2_ms = 60000, .timestamps = true,
-		.window_scaling = true, .cc = "cubic", .engines = 1,
+		.window_scaling = true, .cc = "cubic",
+		.ecn = TCP_ECN_PASSIVE, .engines = 1,
 	};
 }
 
 static int check_config(const struct tcp_config *c)
 {
-	if (!c->max_conns || !c->max_listeners || c->max_listeners > UINT16_MAX ||
+	if (!c->max_conns || !c->max_listeners || c->max_listeners > INT16_MAX ||
 	    !c->max_syn || c->max_extents < 16 ||
 	    c->syn_ack_retries >= SYN_LEVELS || c->syn_retries > 30 ||
 	    c->rcv_wnd_max > 16u << 20 || c->rcv_wnd_initial < 1024 ||
@@ -216,7 +217,8 @@ void conn_ext_drop(struct tcp_env *env, struct tcb *t)
 
 void conn_ext_put(struct tcp_env *env, struct tcb *t)
 {
-	if (t->ext && !snd_pending(t) && !cong_keeps(env, t))
+	if (t->ext && !snd_pending(t) && t->ecn != ECN_ACCURATE &&
+	    !cong_keeps(env, t))
 		conn_ext_drop(env, t);
 }
 
@@ -335,7 +337,7 @@ bool reply_room(const struct tcp_env *env)
 }
 
 struct reply *reply_new(struct tcp_env *env, const struct flow_tuple *to,
-			uint8_t flags, seq_t seq, seq_t ack)
+			uint16_t flags, seq_t seq, seq_t ack)
 {
 	struct reply *r;
 

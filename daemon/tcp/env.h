@@ -36,7 +36,8 @@ struct syn_rec {
 	uint32_t ts_recent;
 	uint16_t due_8ms;	/* SYN-ACK again, in units of 8 ms */
 	uint16_t mss;		/* the peer's */
-	uint16_t listener;
+	uint16_t listener : 15;
+	uint16_t accurate : 1;	/* AccECN, where SYN_ECN is set */
 	uint8_t retries : 4;	/* its level */
 	uint8_t port : 4;	/* that its SYN came in by */
 	uint8_t opts;		/* peer's wscale, SYN_TS, SYN_WSCALE */
@@ -100,8 +101,8 @@ struct reply {
 	struct ip_addr src, dst;
 	uint16_t sport, dport;
 	seq_t seq, ack;
-	uint16_t wnd;
-	uint8_t flags, opt_len;
+	uint16_t wnd, flags;	/* flags: TCP_AE too */
+	uint8_t opt_len;
 	uint8_t opts[OPT_BYTES_MAX];
 };
 
@@ -146,6 +147,7 @@ struct tcp_env {
 	const struct rss *rss;
 	uint32_t cc;			/* enum cmd_cc: of new connections */
 	uint32_t ack_rtt_us;		/* measured by this ACK; 0: none */
+	bool ack_marked;		/* this ACK tells of CE */
 	mono_t now;			/* as last told */
 	struct flow_bucket *flow;
 	uint32_t flow_mask;
@@ -177,7 +179,9 @@ struct seg {
 	seq_t seq, ack;
 	uint32_t len;			/* payload bytes */
 	uint32_t wnd;			/* bytes; conn_in() has scaled it */
-	uint8_t flags;
+	uint8_t flags;			/* without those of ECN */
+	uint8_t ace;			/* AE, CWR, ECE */
+	uint8_t ecn;			/* of the IP header */
 	uint8_t port;			/* that it came in by */
 	const uint8_t *payload;
 	struct tcp_opts opt;
@@ -280,7 +284,7 @@ void conn_abort(struct tcp_env *env, struct tcb *t, int error);
 bool conn_put(struct tcp_env *env, struct tcb *t);
 
 struct reply *reply_new(struct tcp_env *env, const struct flow_tuple *to,
-			uint8_t flags, seq_t seq, seq_t ack);
+			uint16_t flags, seq_t seq, seq_t ack);
 bool reply_room(const struct tcp_env *env);
 /* RFC 9293 3.5.2: RST for a segment that nobody wants. */
 void reply_reset(struct tcp_env *env, const struct flow_tuple *to,
@@ -426,6 +430,9 @@ void cong_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		uint32_t flight);
 /* A loss or a mark: what ssthresh becomes. */
 uint32_t cong_ssthresh(struct tcp_env *env, struct tcb *t);
+/* An ACK of @acked bytes, @marked of them arrived with CE. */
+void cong_marked(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		 uint32_t marked);
 void cong_event(struct tcp_env *env, struct tcb *t, enum cc_event e);
 /* Data is about to be sent after a silence. */
 void cong_idle(struct tcp_env *env, struct tcb *t);
@@ -433,6 +440,27 @@ void cong_idle(struct tcp_env *env, struct tcb *t);
 bool cong_keeps(const struct tcp_env *env, const struct tcb *t);
 /* Nothing to send: rtx_ms becomes the end of that while. */
 void cong_rest(const struct tcp_env *env, struct tcb *t);
+
+/* ---- tcp_ecn.c ---- */
+
+/* Flags of our SYN.  @again: an earlier one was lost. */
+uint16_t ecn_syn(struct tcp_env *env, struct tcb *t, bool again);
+/* The SYN-ACK for it (or a SYN that crossed it, which agrees to nothing). */
+void ecn_answered(struct tcp_env *env, struct tcb *t, const struct seg *s);
+/* What a peer's SYN asks for, as far as we do that; flags of the answer. */
+enum ecn_mode ecn_offered(const struct tcp_env *env, const struct seg *s);
+uint16_t ecn_answer(enum ecn_mode mode, uint8_t syn_ecn);
+/* A passive connection begins, with the ACK @s of the SYN-ACK. */
+void ecn_accepted(struct tcp_env *env, struct tcb *t, enum ecn_mode mode,
+		  const struct seg *s);
+/* An acceptable segment, before anything of it was taken. */
+void ecn_in(struct tcp_env *env, struct tcb *t, const struct seg *s);
+/* Flags of all that carries an ACK. */
+uint16_t ecn_flags(const struct tcp_env *env, const struct tcb *t);
+/* The same for one that leaves now; may add an option (@o not NULL). */
+uint16_t ecn_ack_out(struct tcp_env *env, struct tcb *t, struct tcp_opts *o);
+/* New data leaves. */
+void ecn_data_out(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx);
 
 /* ---- tcp_reass.c and tcp_recv.c ---- */
 

@@ -61,6 +61,28 @@ struct extent {
 };
 _Static_assert(sizeof(struct extent) == 16, "four a line");
 
+enum ecn_mode { ECN_NONE, ECN_CLASSIC, ECN_ACCURATE, ECN_ASKED };
+
+/* Of the IP header (RFC 3168 5). */
+enum { ECN_NOT_ECT, ECN_ECT1, ECN_ECT0, ECN_CE, ECN_MASK = 3 };
+
+/* What an AccECN connection counts (RFC 9768 3.2.1); it keeps its extension
+ * for it, idle too. */
+struct accecn {
+	uint8_t r_cep;		/* CE segments received, modulo 256 */
+	uint8_t s_cep;		/* as the peer last said */
+	uint8_t tell;		/* ACE of our first segment; 0: was sent */
+	uint8_t skip : 1;	/* the peer's first segment is not a count */
+	uint8_t proved : 1;	/* ECT(0) arrived at the peer */
+	uint8_t ce_untold;	/* CE segments since our last ACK */
+	uint8_t opt_due;	/* ACKs that shall carry the option */
+	uint16_t pad;
+	uint32_t r_e0b, r_ceb, r_e1b;	/* payload bytes received */
+	uint32_t s_e0b, s_ceb;	/* as the peer last said */
+	uint32_t acked;		/* bytes, until proved */
+};
+_Static_assert(sizeof(struct accecn) == 32, "part of the extension");
+
 /* tcb.flags */
 /* what was negotiated and asked for */
 #define T_TS		(1u << 0)	/* timestamps both ways */
@@ -111,6 +133,10 @@ struct tcb {
 	uint8_t state;			/* enum tcp_state; tcp_state.c writes */
 	uint8_t snd_wscale : 4, rcv_wscale : 4;	/* at most 14 */
 	uint8_t cc : 3;			/* enum cmd_cc, never the default */
+	uint8_t ecn : 2;		/* enum ecn_mode */
+	uint8_t ecn_echo : 1;		/* classic: ECE in what we send */
+	uint8_t ecn_cwr : 1;		/* CWR with the next new data */
+	uint8_t ecn_off : 1;		/* we send no ECT: it did not work */
 	uint8_t dupacks;
 	/* line 1 */
 	seq_t snd_nxt;
@@ -218,6 +244,10 @@ struct tcb_ext {
 	seq_t pmtu_seq;			/* of the probe in flight */
 	uint16_t pmtu_probe;		/* its size, IP bytes; 0: none */
 	uint16_t pmtu_fails;		/* probes lost in this search */
+	seq_t cwr_end;			/* with cwr: one reduction until then */
+	uint8_t cwr, pad8;
+	uint16_t pad16;
+	struct accecn acc;
 	union cc_state cc;
 	struct sack_board sack;
 };

@@ -75,6 +75,12 @@ enum tcp_cookies { TCP_COOKIES_AUTO, TCP_COOKIES_NEVER, TCP_COOKIES_ALWAYS };
 /* Black-hole detection and search of the path MTU (RFC 4821). */
 enum tcp_probing { TCP_PROBING_OFF, TCP_PROBING_ON };
 
+/* Explicit congestion notification (RFC 3168, 9768). */
+enum tcp_ecn {
+	TCP_ECN_OFF, TCP_ECN_ON,
+	TCP_ECN_PASSIVE		/* when the peer asks; the default, as Linux */
+};
+
 struct tcp_config {
 	uint32_t max_conns;		/* TCBs of this engine */
 	uint32_t max_listeners;
@@ -98,6 +104,7 @@ struct tcp_config {
 	uint32_t mtu_probing;		/* enum tcp_probing */
 	uint32_t min_pmtu;		/* IP bytes; less is not believed: 552 */
 	uint32_t pmtu_expires_ms;	/* RFC 1191 6.3; default 600000 */
+	uint32_t ecn;			/* enum tcp_ecn */
 	bool timestamps, window_scaling;
 	char cc[16];			/* a name that cc_find() knows; default cubic */
 	uint32_t engine, engines;	/* for handles and local ports */
@@ -263,7 +270,7 @@ struct tcp_tx {
 	uint16_t sport, dport;		/* network order */
 	uint32_t seq, ack;		/* host order */
 	uint16_t wnd;			/* as on the wire, host order */
-	uint8_t flags;			/* TCP_* of hdr.h */
+	uint16_t flags;			/* TCP_* of hdr.h, TCP_AE too */
 	uint8_t opt_len;		/* bytes, a multiple of 4 */
 	uint8_t opts[40];
 	uint32_t payload_len;
@@ -435,6 +442,7 @@ struct tcp_stats {
 	counter_t rsts_in, rsts_out, dup_acks_in, fast_retransmits, timeouts;
 	counter_t syns_in, passive_opens, active_opens, connect_failures;
 	counter_t resets, out_of_order, zero_window_probes, challenge_acks;
+	counter_t ecn_negotiated, ecn_fallbacks, ce_in, ece_in, cwr_out;
 	counter_t hystart_exits, idle_restarts;
 	counter_t time_wait_reused, time_wait_evicted, syn_evicted;
 	counter_t icmp_pmtu, icmp_soft, icmp_refused;	/* believed */

@@ -61,7 +61,7 @@ void cong_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 {
 	struct cc_window w;
 
-	if (!limited(t, flight))
+	if (!limited(t, flight) || env->ack_marked)
 		return;
 	cong_view(env, t, &w);
 	w.flight = flight;
@@ -78,6 +78,30 @@ uint32_t cong_ssthresh(struct tcp_env *env, struct tcb *t)
 
 	cong_view(env, t, &w);
 	return cc_at(t->cc)->ssthresh(&conn_ext(env, t)->cc, &w);
+}
+
+/* RFC 3168 6.1.2: as for a loss, and no more than once a window. */
+void cong_marked(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		 uint32_t marked)
+{
+	const struct cc_ops *cc = cc_at(t->cc);
+	struct tcb_ext *x = conn_ext(env, t);
+	struct cc_window w;
+
+	if (cc->marked) {
+		cong_view(env, t, &w);
+		w.snd_una += acked;
+		cc->marked(&x->cc, &w, acked, marked);
+	}
+	env->ack_marked = marked && !cc->needs_ecn;
+	if (!marked || (t->flags & T_RECOVERY) ||
+	    (x->cwr && seq_lt(t->snd_una + acked, x->cwr_end)))
+		return;
+	t->ssthresh = cong_ssthresh(env, t);
+	t->cwnd = t->ssthresh;
+	x->cwr = 1;
+	x->cwr_end = t->snd_max;
+	t->ecn_cwr = t->ecn == ECN_CLASSIC;
 }
 
 void cong_event(struct tcp_env *env, struct tcb *t, enum cc_event e)

@@ -362,6 +362,7 @@ static void learn_syn(struct tcp_env *env, struct tcb *t, const struct seg *s)
 	uint32_t wnd = recv_limit(env, t);
 
 	learn_options(env, t, s);
+	ecn_answered(env, t, s);
 	t->snd_wnd = t->max_snd_wnd = s->wnd;
 	t->snd_wl1 = s->seq;
 	t->snd_wl2 = t->snd_una;
@@ -442,6 +443,8 @@ static bool fast_path(struct tcp_env *env, struct tcb *t, struct seg *s)
 		return false;
 	}
 	take_timestamp(t, s);
+	if (t->ecn)
+		ecn_in(env, t, s);
 	if (s->len == 0) {
 		ack_in(env, t, s);
 		return true;
@@ -484,6 +487,8 @@ void conn_in(struct tcp_env *env, struct tcb *t, struct seg *s)
 		    !check_syn(env, t, s))
 			return;
 		take_timestamp(t, s);
+		if (t->ecn)
+			ecn_in(env, t, s);
 		if (!check_ack(env, t, s) || !take_text(env, t, s))
 			return;
 		check_fin(env, t, s);
@@ -550,6 +555,8 @@ static enum tcp_drop parse(const struct tcp_rx *rx, struct seg *s,
 	s->wnd = ntohs(h.wnd);
 	s->flags = h.flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_PSH | TCP_ACK);
 	s->port = rx->port;
+	s->ace = (uint8_t)((h.data_off & 1) << 2 | h.flags >> 6);
+	s->ecn = rx->ecn & ECN_MASK;
 	s->payload = rx->l4 + head;
 	s->len = rx->l4_len - head;
 	tcp_opt_parse(&s->opt, rx->l4 + TCP_BYTES, head - TCP_BYTES);
@@ -582,6 +589,7 @@ void tcp_in(struct tcp_env *env, const struct tcp_rx *rx, uint32_t hash,
 	uint32_t ref;
 
 	env->now = now;
+	env->ack_marked = false;
 	counter_add(&env->stats.segs_in, 1);
 	if (why != TCP_DROP_NONE) {
 		drop(env, why);

@@ -308,8 +308,16 @@ static uint16_t syn_mss(const struct tcp_env *env, const struct syn_rec *r)
 	return (uint16_t)mss;
 }
 
+static enum ecn_mode syn_ecn(const struct syn_rec *r)
+{
+	if (!(r->opts & SYN_ECN))
+		return ECN_NONE;
+	return r->accurate ? ECN_ACCURATE : ECN_CLASSIC;
+}
+
+/* @ecn: the codepoint that the SYN came with. */
 static bool send_syn_ack(struct tcp_env *env, const struct syn_rec *r,
-			 uint32_t tsval, bool cookie)
+			 uint32_t tsval, bool cookie, uint8_t ecn)
 {
 	struct reply *out = reply_new(env, &r->tuple, TCP_SYN | TCP_ACK, r->iss,
 				      r->irs + 1);
@@ -318,6 +326,7 @@ static bool send_syn_ack(struct tcp_env *env, const struct syn_rec *r,
 	if (!out)
 		return false;
 	out->wnd = syn_window(env);
+	out->flags |= ecn_answer(syn_ecn(r), ecn);
 	if (r->opts & SYN_WSCALE) {
 		o.has |= OPT_WSCALE;
 		o.wscale = env->rcv_wscale;
@@ -351,6 +360,9 @@ static void syn_fill(const struct tcp_env *env, struct syn_rec *r,
 		r->opts |= SYN_TS;
 		r->ts_recent = s->opt.tsval;
 	}
+	r->accurate = ecn_offered(env, s) == ECN_ACCURATE;
+	if (ecn_offered(env, s) != ECN_NONE)
+		r->opts |= SYN_ECN;
 }
 
 /* ---- completion ---- */
@@ -367,6 +379,7 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 	t->rcv_adv = t->rcv_nxt + syn_window(env);
 	t->peer_mss = r->mss;
 	t->listener = r->listener;
+	ecn_accepted(env, t, syn_ecn(r), s);
 	t->set = set_share(env, env->listeners[r->listener].set);
 	cong_choose(env, t, set_of(env, t)->cc);
 	t->flags |= env->listeners[r->listener].flags;
@@ -431,13 +444,13 @@ static void syn_take(struct tcp_env *env, uint32_t listener,
 	}
 	r->tuple = *tuple;
 	r->iss = iss;
-	r->listener = (uint16_t)listener;
+	r->listener = listener & 0x7fffu;
 	syn_fill(env, r, s);
 	level_append(env, rec);
 	flow_insert(env, hash, flow_ref(FLOW_SYN, rec));
 	env->listeners[listener].syn_count++;
 	gauge(&env->stats.syn_received, 1);
-	send_syn_ack(env, r, tcp_ts_now(env, hash), cookie);
+	send_syn_ack(env, r, tcp_ts_now(env, hash), cookie, s->ecn);
 }
 
 /* Fast Open: a connection before its handshake is complete (RFC 7413 4.2.2). */
@@ -446,7 +459,7 @@ static void syn_data(struct tcp_env *env, uint32_t listener,
 		     const struct seg *s, seq_t iss)
 {
 	struct syn_rec r = { .tuple = *tuple, .iss = iss,
-			     .listener = (uint16_t)listener };
+			     .listener = listener & 0x7fffu };
 	uint32_t conn = conn_new(env, tuple, hash);
 	struct tcb *t;
 
@@ -455,6 +468,7 @@ static void syn_data(struct tcp_env *env, uint32_t listener,
 		return;
 	}
 	syn_fill(env, &r, s);
+	r.opts &= (uint8_t)~SYN_ECN;	/* its SYN-ACK is not a record's */
 	t = tcb_at(env, conn);
 	adopt(env, t, &r, s, TCP_DO_SYN_DATA, false);
 	t->snd_una = t->snd_nxt = t->snd_max = t->snd_sml = iss;
@@ -473,13 +487,14 @@ static void syn_cookie(struct tcp_env *env, uint32_t listener,
 		       const struct flow_tuple *tuple, uint32_t hash,
 		       const struct seg *s)
 {
-	struct syn_rec r = { .tuple = *tuple, .listener = (uint16_t)listener };
+	struct syn_rec r = { .tuple = *tuple, .listener = listener & 0x7fffu };
 
 	syn_fill(env, &r, s);
 	if (!(r.opts & SYN_TS))		/* nowhere to keep them */
 		r.opts = 0;
+	r.accurate = 0;			/* nor AccECN: classic will do */
 	r.iss = cookie_make(env, &r);
-	send_syn_ack(env, &r, cookie_ts(env, &r, hash), false);
+	send_syn_ack(env, &r, cookie_ts(env, &r, hash), false, s->ecn);
 }
 
 /* An ACK that no record waits for: of a cookie, or of nothing. */
@@ -494,7 +509,7 @@ static struct tcb *cookie_in(struct tcp_env *env, uint32_t listener,
 		reply_reset(env, tuple, s);
 		return NULL;
 	}
-	r.listener = (uint16_t)listener;
+	r.listener = listener & 0x7fffu;
 	return accept_begin(env, &r, hash, s, false);
 }
 
@@ -605,7 +620,7 @@ struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
 	if ((s->flags & TCP_SYN) && !(s->flags & TCP_ACK) && s->seq == r->irs) {
 		counter_add(&env->stats.syns_in, 1);
 		/* ours was lost, or is late */
-		send_syn_ack(env, r, tcp_ts_now(env, hash), false);
+		send_syn_ack(env, r, tcp_ts_now(env, hash), false, s->ecn);
 		return NULL;
 	}
 	if ((r->opts & SYN_TS) && (s->opt.has & OPT_TS) &&
@@ -682,7 +697,7 @@ static void syn_again(struct tcp_env *env, uint32_t rec)
 	level_append(env, rec);
 	if (r->retries < defer)		/* it is there, and waits */
 		return;
-	if (send_syn_ack(env, r, tcp_ts_now(env, hash), false))
+	if (send_syn_ack(env, r, tcp_ts_now(env, hash), false, ECN_NOT_ECT))
 		counter_add(&env->stats.retrans_segs, 1);
 }
 

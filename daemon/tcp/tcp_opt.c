@@ -4,7 +4,8 @@
 
 enum {				/* RFC 9293 3.1, 7323, 2018 */
 	KIND_END, KIND_NOP, KIND_MSS, KIND_WSCALE, KIND_SACK_OK, KIND_SACK,
-	KIND_TS = 8, KIND_TFO = 34
+	KIND_TS = 8, KIND_TFO = 34,
+	KIND_ACCECN0 = 172, KIND_ACCECN1 = 174	/* RFC 9768 */
 };
 
 static uint32_t get32(const uint8_t *p)
@@ -51,6 +52,29 @@ static bool parse_tfo(struct tcp_opts *o, const uint8_t *p, uint8_t len)
 	return true;
 }
 
+/* Kind 174 has the fields in the opposite order; missing ones are 0, and only
+ * kind 172 counts them from the first. */
+static bool parse_accecn(struct tcp_opts *o, const uint8_t *p, uint8_t len)
+{
+	uint32_t n = (uint32_t)(len - 2) / 3;
+
+	if ((len - 2) % 3 || n > ACCECN_FIELDS)
+		return false;
+	if (p[0] == KIND_ACCECN1 && n != ACCECN_FIELDS)
+		return true;		/* without what we look at */
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t f = p[0] == KIND_ACCECN0 ? i : ACCECN_FIELDS - 1 - i;
+		const uint8_t *at = p + 2 + 3 * i;
+
+		o->accecn[f] = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 |
+			       at[2];
+	}
+	o->accecn_fields = (uint8_t)n;
+	if (n)
+		o->has |= OPT_ACCECN;
+	return true;
+}
+
 /* One option of @len >= 2 bytes, all of them there; false: wrong length. */
 static bool parse_one(struct tcp_opts *o, const uint8_t *p, uint8_t len)
 {
@@ -84,6 +108,9 @@ static bool parse_one(struct tcp_opts *o, const uint8_t *p, uint8_t len)
 		return true;
 	case KIND_TFO:
 		return parse_tfo(o, p, len);
+	case KIND_ACCECN0:
+	case KIND_ACCECN1:
+		return parse_accecn(o, p, len);
 	default:
 		return true;	/* RFC 9293 3.2, MUST-6: ignored */
 	}
@@ -113,6 +140,19 @@ void tcp_opt_parse(struct tcp_opts *o, const uint8_t *opt, uint32_t len)
 			o->malformed = true;
 		at += opt[at + 1];
 	}
+}
+
+static uint8_t *build_accecn(uint8_t *p, const struct tcp_opts *o)
+{
+	*p++ = KIND_NOP;
+	*p++ = KIND_ACCECN0;
+	*p++ = 2 + 3 * ACCECN_FIELDS;
+	for (int i = 0; i < ACCECN_FIELDS; i++) {
+		*p++ = (uint8_t)(o->accecn[i] >> 16);
+		*p++ = (uint8_t)(o->accecn[i] >> 8);
+		*p++ = (uint8_t)o->accecn[i];
+	}
+	return p;
 }
 
 uint8_t tcp_opt_build(uint8_t *out, const struct tcp_opts *o)
@@ -157,5 +197,7 @@ uint8_t tcp_opt_build(uint8_t *out, const struct tcp_opts *o)
 		memcpy(p, o->tfo, o->tfo_len);
 		p += o->tfo_len;
 	}
+	if ((o->has & OPT_ACCECN) && p - out + 12 <= OPT_BYTES_MAX)
+		p = build_accecn(p, o);
 	return (uint8_t)(p - out);
 }

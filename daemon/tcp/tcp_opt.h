@@ -17,7 +17,7 @@
 
 enum {				/* tcp_opts.has, and what to build */
 	OPT_MSS = 1, OPT_WSCALE = 2, OPT_TS = 4, OPT_SACK_OK = 8, OPT_SACK = 16,
-	OPT_TFO = 64
+	OPT_ACCECN = 32, OPT_TFO = 64
 };
 
 #define OPT_BYTES_MAX	40
@@ -26,13 +26,19 @@ enum {				/* tcp_opts.has, and what to build */
 #define SACK_BLOCKS_MAX	4
 #define TFO_BYTES_MAX	16	/* RFC 7413 2 */
 
+/* RFC 9768 3.2.3: bytes that came with each codepoint, in the order of kind
+ * 172; 24 bits each. */
+enum { ACCECN_E0B, ACCECN_CEB, ACCECN_E1B, ACCECN_FIELDS };
+
 struct tcp_opts {
 	uint8_t has;		/* OPT_* */
 	uint8_t wscale;
 	uint8_t sack_count;
 	uint8_t tfo_len;	/* of the cookie; 0: one is asked for */
 	bool malformed;
+	uint8_t accecn_fields;	/* how many of accecn[] are there */
 	uint16_t mss;
+	uint32_t accecn[ACCECN_FIELDS];
 	uint32_t tsval, tsecr;
 	struct { seq_t left, right; } sack[SACK_BLOCKS_MAX];
 	uint8_t tfo[TFO_BYTES_MAX];

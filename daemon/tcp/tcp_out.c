@@ -62,19 +62,24 @@ static void put_header(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 	counter_add(&env->stats.segs_out, 1);
 }
 
-/* Everything in a synchronized state carries ACK, window and timestamps. */
-static void put_ack(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
+/* Everything in a synchronized state carries ACK, window and timestamps.
+ * @alone: without payload, whose mss leaves no room for more options. */
+static void put_ack(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
+		    bool alone)
 {
-	struct tcp_opts o;
+	struct tcp_opts o = { .has = 0 };
 
 	tx->ack = t->rcv_nxt;
+	if (t->ecn)
+		tx->flags |= ecn_ack_out(env, t, alone ? &o : NULL);
 	tx->wnd = recv_window(env, t);
 	t->rcv_wup = t->rcv_nxt;
 	t->flags &= ~(T_ACK_NOW | T_DELACK);
 	t->ack_ms = 0;
-	if (!(t->flags & T_TS))
+	if (!(t->flags & T_TS) && !o.has)
 		return;
-	o.has = OPT_TS;
+	if (t->flags & T_TS)
+		o.has |= OPT_TS;
 	o.tsval = tcp_ts_now(env, t->hash);
 	o.tsecr = t->ts_recent;
 	tx->opt_len = tcp_opt_build(tx->opts, &o);
@@ -116,6 +121,8 @@ static bool out_syn(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	if (!(t->flags & T_SYN_DUE))
 		return false;
 	put_header(env, t, tx, t->iss, answer ? TCP_SYN | TCP_ACK : TCP_SYN);
+	if (!answer)
+		tx->flags |= ecn_syn(env, t, t->snd_max != t->iss);
 	o.mss = (uint16_t)(t->mtu - (addr_is_v4(&t->tuple.remote) ? 40 : 60));
 	if (most && o.mss > most)
 		o.mss = most;
@@ -182,7 +189,7 @@ static bool out_again(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	if (seq_gt(t->snd_una + len, t->snd_max))
 		len = t->snd_max - t->snd_una;	/* not what was never sent */
 	put_header(env, t, tx, t->snd_una, TCP_ACK);
-	put_ack(env, t, tx);
+	put_ack(env, t, tx, false);
 	len = gather(env, t, tx, &at, t->snd_una, len);
 	end = t->snd_una + len;
 	if (end == t->snd_end) {
@@ -233,7 +240,8 @@ static uint32_t largest(const struct tcb *t, const struct tcp_tx_limits *lim)
 {
 	uint32_t headers = 60 + 40, n;
 
-	if (lim->tso_max_bytes <= headers + t->mss)
+	if (lim->tso_max_bytes <= headers + t->mss ||
+	    t->ecn_cwr)			/* in one segment, not in all of them */
 		return t->mss;
 	n = lim->tso_max_bytes - headers;
 	if (n > UINT16_MAX - headers)
@@ -262,7 +270,7 @@ static uint32_t choose_len(const struct tcb *t, const struct tcp_tx_limits *lim)
 	return rest && !(all && small_allowed(t, rest, true)) ? len - rest : len;
 }
 
-static void sent(struct tcp_env *env, struct tcb *t, const struct tcp_tx *tx,
+static void sent(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 		 seq_t end)
 {
 	bool idle = t->snd_nxt == t->snd_una;
@@ -270,6 +278,8 @@ static void sent(struct tcp_env *env, struct tcb *t, const struct tcp_tx *tx,
 	if (tx->payload_len && tx->payload_len % t->mss)
 		t->snd_sml = tx->seq + tx->payload_len;
 	sent_bytes(env, t, tx, seq_lt(t->snd_nxt, t->snd_max));
+	if (t->ecn && tx->payload_len && t->snd_nxt == t->snd_max)
+		ecn_data_out(env, t, tx);
 	if (!(t->flags & T_TIMING) && t->snd_nxt == t->snd_max) {
 		t->flags |= T_TIMING;
 		t->rtt_seq = t->snd_nxt;
@@ -303,7 +313,7 @@ static bool out_data(struct tcp_env *env, struct tcb *t,
 	if (len == 0 && t->snd_nxt != t->snd_end)
 		return false;
 	put_header(env, t, tx, t->snd_nxt, TCP_ACK);
-	put_ack(env, t, tx);
+	put_ack(env, t, tx, false);
 	if (probe)			/* one segment, larger than the rest */
 		tx->mss = probe;
 	len = gather(env, t, tx, &t->snd_cur, t->snd_nxt, len);
@@ -329,7 +339,7 @@ static bool out_probe(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	if (t->snd_nxt != t->snd_una || snd_queued(t) == 0)
 		return false;
 	put_header(env, t, tx, t->snd_una, TCP_ACK | TCP_PSH);
-	put_ack(env, t, tx);
+	put_ack(env, t, tx, false);
 	gather(env, t, tx, &at, t->snd_una, 1);
 	t->snd_max = seq_max(t->snd_max, t->snd_una + 1);
 	t->flags &= ~T_TIMING;
@@ -347,7 +357,7 @@ static bool out_ack(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 		return false;
 	t->flags &= ~T_KEEP_PROBE;
 	put_header(env, t, tx, seq, TCP_ACK);
-	put_ack(env, t, tx);
+	put_ack(env, t, tx, true);
 	return true;
 }
 

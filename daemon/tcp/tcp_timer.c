@@ -150,7 +150,8 @@ static bool rtx_due(struct tcp_env *env, struct tcb *t)
 		pmtu_timeout(env, t);
 		ack_timeout(env, t);
 	} else if (!snd_pending(t)) {
-		conn_ext_drop(env, t);
+		if (t->ecn != ECN_ACCURATE)
+			conn_ext_drop(env, t);
 		return true;
 	} else if (t->snd_wnd != 0) {
 		t->flags |= T_PUSH;

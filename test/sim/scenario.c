@@ -83,6 +83,7 @@ static void make_tcp(struct kit_rand *r, struct tcp_config *c)
 	c->delack_ms = PICK(r, 40, 40, 100, 200);
 	c->rto_min_ms = PICK(r, 200, 200, 1000);
 	c->initial_cwnd = PICK(r, 10, 10, 1, 2, 40);
+	c->ecn = PICK(r, TCP_ECN_OFF, TCP_ECN_ON, TCP_ECN_PASSIVE);
 	c->timestamps = !kit_one_in(r, 3);
 	c->window_scaling = !kit_one_in(r, 3);
 	snprintf(c->cc, sizeof(c->cc), "%s",

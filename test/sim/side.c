@@ -145,7 +145,8 @@ static uint32_t put_header(const struct tcp_tx *tx, uint8_t *out)
 	struct hdr_tcp h = {
 		.sport = tx->sport, .dport = tx->dport,
 		.seq = htonl(tx->seq), .ack = htonl(tx->ack),
-		.data_off = (uint8_t)(len / 4 << 4), .flags = tx->flags,
+		.data_off = (uint8_t)(len / 4 << 4 | tx->flags >> 8),
+		.flags = (uint8_t)tx->flags,
 		.wnd = htons(tx->wnd),
 	};
 

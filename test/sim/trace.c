@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static void flags_text(uint8_t flags, char *buf)
+static void flags_text(uint16_t flags, char *buf)
 {
-	static const char letters[] = "FSRPAUEC";
+	static const char letters[] = "FSRPAUECN";
 
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 9; i++)
 		if (flags & (1 << i))
 			*buf++ = letters[i];
 	*buf = '\0';
@@ -16,7 +16,7 @@ static void flags_text(uint8_t flags, char *buf)
 
 void trace_tx(int side, const struct tcp_tx *tx, mono_t now)
 {
-	char flags[9];
+	char flags[10];
 
 	flags_text(tx->flags, flags);
 	printf("%12.6f side %d sends  %u>%u %-4s seq %u ack %u win %u len %u opts %u\n",
@@ -27,7 +27,7 @@ void trace_tx(int side, const struct tcp_tx *tx, mono_t now)
 void trace_rx(int side, const struct tcp_rx *rx, mono_t now)
 {
 	struct hdr_tcp h;
-	char flags[9];
+	char flags[10];
 	uint32_t off;
 
 	if (rx->l4_len < TCP_BYTES)

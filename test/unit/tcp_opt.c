@@ -202,7 +202,9 @@ static void check_any(const uint8_t *b, uint32_t len)
 
 	assert_true(o.sack_count <= SACK_BLOCKS_MAX);
 	assert_int_equal(o.sack_count != 0, (o.has & OPT_SACK) != 0);
-	assert_int_equal(o.has & ~(31 | OPT_TFO), 0);
+	assert_int_equal(o.has & ~(31 | OPT_TFO | OPT_ACCECN), 0);
+	assert_true(!(o.has & OPT_ACCECN) ||
+		    o.accecn_fields <= ACCECN_FIELDS);
 	assert_true(!(o.has & OPT_TFO) || o.tfo_len <= TFO_BYTES_MAX);
 	if (o.has & OPT_WSCALE)
 		assert_true(o.wscale <= WSCALE_MAX);

@@ -161,8 +161,11 @@ static void pair_put(struct pair *p, uint32_t to, const struct tcp_tx *tx,
 	f = &p->frame[p->count];
 	h.seq = htonl(tx->seq + from);
 	h.ack = htonl(tx->ack);
-	h.data_off = (uint8_t)((TCP_BYTES + tx->opt_len) / 4 << 4);
-	h.flags = last ? tx->flags : tx->flags & (uint8_t)~(TCP_FIN | TCP_PSH);
+	h.data_off = (uint8_t)((TCP_BYTES + tx->opt_len) / 4 << 4 |
+			       tx->flags >> 8);
+	h.flags = (uint8_t)tx->flags;
+	if (!last)
+		h.flags &= (uint8_t)~(TCP_FIN | TCP_PSH);
 	h.wnd = htons(tx->wnd);
 	memcpy(f->bytes, &h, sizeof(h));
 	memcpy(f->bytes + TCP_BYTES, tx->opts, tx->opt_len);

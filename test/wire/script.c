@@ -73,10 +73,10 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(icmp_pmtu), STAT(icmp_soft), STAT(icmp_refused),
 	STAT(icmp_unknown), STAT(icmp_stale), STAT(icmp_ignored),
 	STAT(pmtu_black_holes), STAT(pmtu_probes), STAT(pmtu_probes_good),
-	STAT(pmtu_probes_lost),
-	STAT(tfo_asked), STAT(tfo_bad), STAT(tfo_full), STAT(tfo_passive),
+	STAT(pmtu_probes_lost), STAT(tfo_asked), STAT(tfo_bad), STAT(tfo_full), STAT(tfo_passive),
 	STAT(tfo_active), STAT(tfo_refused), STAT(tfo_black_holes), STAT(tfo_paused),
 	STAT(syncookies_sent), STAT(syncookies_accepted), STAT(syncookies_bad),
+	STAT(ecn_negotiated), STAT(ecn_fallbacks), STAT(ce_in), STAT(ece_in), STAT(cwr_out),
 };
 
 __attribute__((format(printf, 2, 3)))
@@ -134,7 +134,7 @@ static const struct { const char *name; size_t offset; } config_u32[] = {
 	U32(retries), U32(delack_ms), U32(rcv_wnd_initial), U32(rcv_wnd_max),
 	U32(snd_buf_initial), U32(snd_buf_max), U32(initial_cwnd),
 	U32(keep_idle_s), U32(keep_intvl_s), U32(keep_cnt), U32(fin_wait2_ms),
-	U32(syn_cookies), U32(quick_acks), U32(mtu_probing), U32(min_pmtu), U32(pmtu_expires_ms),
+	U32(syn_cookies), U32(ecn), U32(quick_acks), U32(mtu_probing), U32(min_pmtu), U32(pmtu_expires_ms),
 };
 
 static bool config_world(struct script *s, const char *key, const char *value)

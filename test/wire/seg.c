@@ -11,10 +11,11 @@
 
 static const struct {
 	char letter;
-	uint8_t flag;
+	uint16_t flag;
 } flag_letters[] = {
 	{ 'S', TCP_SYN }, { 'F', TCP_FIN }, { 'R', TCP_RST }, { 'P', TCP_PSH },
 	{ 'A', TCP_ACK }, { 'U', TCP_URG }, { 'E', TCP_ECE }, { 'C', TCP_CWR },
+	{ 'N', TCP_AE },
 };
 #define FLAG_LETTERS (sizeof(flag_letters) / sizeof(flag_letters[0]))
 
@@ -59,6 +60,8 @@ static int read_field(struct seg *s, const char *word)
 		s->has |= SEG_LEN;
 	else if (read_number(word, "win", &s->win))
 		s->has |= SEG_WIN;
+	else if (read_number(word, "ecn", &v))
+		s->has |= SEG_ECN, s->ecn = (uint8_t)v;
 	else if (read_number(word, "cut", &s->cut))
 		s->has |= SEG_CUT;
 	else if (read_number(word, "doff", &v))
@@ -130,6 +133,9 @@ static int read_option(struct seg *s, const char *text)
 		s->opts |= SEG_O_MSS, s->mss = (uint16_t)v;
 	else if (sscanf(text, "ws %u", &v) == 1)
 		s->opts |= SEG_O_WS, s->ws = (uint8_t)v;
+	else if (sscanf(text, "accecn %u %u %u", &s->accecn[0],
+			&s->accecn[1], &s->accecn[2]) == 3)
+		s->opts |= SEG_O_ACCECN;
 	else if (strcmp(text, "sackOK") == 0)
 		s->opts |= SEG_O_SACK_OK;
 	else if (strcmp(text, "...") == 0)
@@ -182,7 +188,7 @@ int seg_parse(struct seg *s, const char *text, char *err)
 	}
 	word = strtok_r(copy, " \t", &save);
 	if (!word || read_flags(s, word)) {
-		snprintf(err, SEG_TEXT_BYTES, "no flags: want letters of SFRPAUEC");
+		snprintf(err, SEG_TEXT_BYTES, "no flags: want letters of SFRPAUECN");
 		return -EINVAL;
 	}
 	while ((word = strtok_r(NULL, " \t", &save)))
@@ -219,6 +225,10 @@ static int put_options(const struct seg *s, char *buf, size_t room)
 				      s->tfo[i]);
 		comma = ",";
 	}
+	if (s->opts & SEG_O_ACCECN)
+		n += snprintf(buf + n, room - (size_t)n, "%saccecn %u %u %u",
+			      comma, s->accecn[0], s->accecn[1], s->accecn[2]),
+			comma = ",";
 	if (s->has & SEG_MORE_OPTS)
 		n += snprintf(buf + n, room - (size_t)n, "%s...", comma);
 	return n;
@@ -243,6 +253,8 @@ const char *seg_text(const struct seg *s, char *buf)
 		n += (size_t)snprintf(buf + n, size - n, " len=%u", s->len);
 	if (s->has & SEG_WIN)
 		n += (size_t)snprintf(buf + n, size - n, " win=%u", s->win);
+	if (s->has & SEG_ECN)
+		n += (size_t)snprintf(buf + n, size - n, " ecn=%u", s->ecn);
 	if (s->has & SEG_OPTS) {
 		n += (size_t)snprintf(buf + n, size - n, " <");
 		n += (size_t)put_options(s, buf + n, size - n);
@@ -275,7 +287,7 @@ static bool tfo_matches(const struct seg *want, const struct seg *got)
 static bool options_match(const struct seg *want, const struct seg *got)
 {
 	const uint32_t kinds = SEG_O_MSS | SEG_O_WS | SEG_O_SACK_OK | SEG_O_TS |
-			       SEG_O_TFO;
+			       SEG_O_TFO | SEG_O_ACCECN;
 	uint32_t w = want->opts & kinds, g = got->opts & kinds;
 
 	if (!(want->has & SEG_OPTS))
@@ -286,20 +298,25 @@ static bool options_match(const struct seg *want, const struct seg *got)
 		return false;
 	if ((w & SEG_O_WS) && want->ws != got->ws)
 		return false;
+	if ((w & SEG_O_ACCECN) &&
+	    memcmp(want->accecn, got->accecn, sizeof(got->accecn)) != 0)
+		return false;
 	return timestamps_match(want, got) && tfo_matches(want, got);
 }
 
 bool seg_matches(const struct seg *want, const struct seg *got)
 {
-	uint8_t differ = want->flags ^ got->flags;
+	uint16_t differ = want->flags ^ got->flags;
 
 	if (!(want->flags & TCP_PSH))
-		differ &= (uint8_t)~TCP_PSH;
+		differ &= (uint16_t)~TCP_PSH;
 	if (differ)
 		return false;
 	if ((want->has & SEG_SEQ) && want->seq != got->seq)
 		return false;
 	if ((want->has & SEG_ACK) && want->ack != got->ack)
+		return false;
+	if ((want->has & SEG_ECN) && want->ecn != got->ecn)
 		return false;
 	if ((want->has & SEG_WIN) && want->win != got->win)
 		return false;
@@ -316,6 +333,14 @@ static uint32_t put_u32(uint8_t *p, uint32_t v)
 	v = htonl(v);
 	memcpy(p, &v, 4);
 	return 4;
+}
+
+static uint32_t put_u24(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 16);
+	p[1] = (uint8_t)(v >> 8);
+	p[2] = (uint8_t)v;
+	return 3;
 }
 
 uint32_t seg_opts_build(const struct seg *s, uint8_t out[SEG_RAW_MAX])
@@ -345,6 +370,11 @@ uint32_t seg_opts_build(const struct seg *s, uint8_t out[SEG_RAW_MAX])
 		memcpy(out + n, s->tfo, s->tfo_len);
 		n += s->tfo_len;
 	}
+	if (s->opts & SEG_O_ACCECN) {
+		out[n++] = 172, out[n++] = 11;
+		for (int i = 0; i < 3; i++)
+			n += put_u24(out + n, s->accecn[i]);
+	}
 	return (n + 3) & ~3u;
 }
 
@@ -362,6 +392,13 @@ static void take_option(struct seg *s, const uint8_t *p)
 		s->opts |= SEG_O_TFO;
 		s->tfo_len = (uint8_t)(p[1] - 2);
 		memcpy(s->tfo, p + 2, s->tfo_len);
+	}
+	if (p[0] == 172 && p[1] == 11) {
+		s->opts |= SEG_O_ACCECN;
+		for (int i = 0; i < 3; i++)
+			s->accecn[i] = (uint32_t)p[2 + 3 * i] << 16 |
+				       (uint32_t)p[3 + 3 * i] << 8 |
+				       p[4 + 3 * i];
 	}
 	if (p[0] == 8 && p[1] == 10) {
 		memcpy(v, p + 2, 8);

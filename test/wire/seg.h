@@ -8,7 +8,9 @@
  *	|  |     |     |     |         the connection needs (sent by the peer)
  *	|  |     |     payload bytes   window field, as on the wire
  *	|  relative numbers: our SYN is our 0, the peer's SYN the peer's 0
- *	S F R A P U E C; or - for none
+ *	S F R A P U E C N (N: AE, once the nonce sum); or - for none
+ *
+ * `ecn=0..3`: the codepoint of the IP header (1 ECT(1), 2 ECT(0), 3 CE).
  *
  * Fast Open: `tfo` asks, `tfo HEX` is a cookie, `tfo any` (expected), `tfo last`
  * (sent: as we gave it).
@@ -32,7 +34,7 @@
 enum seg_has {
 	SEG_SEQ = 1, SEG_ACK = 2, SEG_LEN = 4, SEG_WIN = 8, SEG_OPTS = 16,
 	SEG_MORE_OPTS = 32,	/* "..." */
-	SEG_DOFF = 64, SEG_CUT = 128
+	SEG_DOFF = 64, SEG_CUT = 128, SEG_ECN = 256
 };
 
 enum seg_opt {
@@ -43,6 +45,7 @@ enum seg_opt {
 	SEG_O_TFO = 128,
 	SEG_O_TFO_ANY = 256,	/* expected: any cookie */
 	SEG_O_TFO_LAST = 512,	/* sent: the cookie that we gave last */
+	SEG_O_ACCECN = 1024	/* e0b ceb e1b */
 };
 
 struct seg {
@@ -53,8 +56,10 @@ struct seg {
 	uint32_t ts_val, ts_ecr;
 	uint16_t mss;
 	uint8_t ws;
-	uint8_t flags;		/* TCP_* of net/hdr.h */
 	uint8_t tfo[16], tfo_len;
+	uint16_t flags;		/* TCP_* of net/hdr.h */
+	uint8_t ecn;
+	uint32_t accecn[3];
 	uint8_t raw[SEG_RAW_MAX];
 	uint8_t raw_len;
 	uint8_t doff;

@@ -113,7 +113,8 @@ static void describe(struct world *w, struct world_peer *p,
 	bool ok;
 
 	s->seg = (struct seg){
-		.has = SEG_SEQ | SEG_LEN | SEG_WIN,
+		.has = SEG_SEQ | SEG_LEN | SEG_WIN | SEG_ECN,
+		.ecn = tx->tos & 3,
 		.flags = tx->flags,
 		.len = tx->payload_len,
 		.win = tx->wnd,
@@ -272,8 +273,8 @@ static void fill_header(const struct world_peer *p, const struct seg *s,
 		.sport = htons(p->port),
 		.dport = htons(p->our_port),
 		.seq = htonl(p->iss + s->seq),
-		.data_off = (uint8_t)(words << 4),
-		.flags = s->flags,
+		.data_off = (uint8_t)(words << 4 | s->flags >> 8),
+		.flags = (uint8_t)s->flags,
 		.wnd = htons((s->has & SEG_WIN) ? (uint16_t)s->win : 65535),
 	};
 	if (s->has & SEG_ACK)
@@ -296,7 +297,8 @@ void world_deliver(struct world *w, uint32_t peer, const struct seg *s,
 	/* Exactly as large as the segment, so that asan sees a read past it. */
 	struct seg copy = *s;
 	uint8_t opts[SEG_RAW_MAX];
-	struct tcp_rx rx = { .src = from ? *from : w->them, .dst = w->us };
+	struct tcp_rx rx = { .src = from ? *from : w->them, .dst = w->us,
+			     .ecn = s->ecn };
 	uint32_t opt_len, len;
 	uint16_t sum;
 	uint8_t *l4;
