@@ -319,11 +319,26 @@ void conn_end(struct tcp_env *env, struct tcb *t, int error)
 		conn_dirty(env, t);
 }
 
+/* RFC 9293 3.10.5: what both have finished is forgotten in silence. */
+static bool reset_is_due(const struct tcb *t)
+{
+	switch (t->state) {
+	case TCP_SYN_SENT:
+	case TCP_CLOSED:
+	case TCP_TIME_WAIT:
+		return false;
+	case TCP_CLOSING:
+	case TCP_LAST_ACK:
+		return !fin_sent(t);
+	default:
+		return true;
+	}
+}
+
 void conn_abort(struct tcp_env *env, struct tcb *t, int error)
 {
-	/* RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>; with ACK for firewalls. */
-	if (t->state != TCP_SYN_SENT && t->state != TCP_CLOSED &&
-	    t->state != TCP_TIME_WAIT &&
+	/* 3.10.5: <SEQ=SND.NXT><CTL=RST>; with ACK for firewalls. */
+	if (reset_is_due(t) &&
 	    reply_new(env, &t->tuple, TCP_RST | TCP_ACK, t->snd_max, t->rcv_nxt))
 		counter_add(&env->stats.rsts_out, 1);
 	conn_end(env, t, error);

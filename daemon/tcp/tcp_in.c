@@ -266,10 +266,12 @@ static bool take_text(struct tcp_env *env, struct tcb *t, struct seg *s)
 
 	if (data_after_close(env, t, s))
 		return false;
-	if (s->len == 0 || (t->state != TCP_ESTABLISHED &&
-			    t->state != TCP_FIN_WAIT_1 &&
-			    t->state != TCP_FIN_WAIT_2))
+	if (s->len == 0)
 		return true;
+	if (t->flags & T_FIN_RCVD) {	/* nothing can follow it */
+		drop(env, TCP_DROP_STATE);
+		return true;
+	}
 	if (seq_lt(s->seq, t->rcv_nxt)) {	/* the head is old */
 		cut = t->rcv_nxt - s->seq;
 		if (cut >= s->len) {

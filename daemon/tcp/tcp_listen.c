@@ -632,6 +632,8 @@ struct tcb *syn_in(struct tcp_env *env, uint32_t rec, uint32_t hash,
 		if (s->seq == r->irs + 1) {
 			counter_add(&env->stats.rsts_in, 1);
 			syn_free(env, rec, hash);
+		} else if (seq_in(s->seq, r->irs + 1, syn_window(env))) {
+			syn_answer(env, r, TCP_DROP_RST_BAD);
 		} else {
 			drop(env, TCP_DROP_RST_BAD);
 		}

@@ -79,8 +79,8 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(ecn_negotiated), STAT(ecn_fallbacks), STAT(ce_in), STAT(ece_in), STAT(cwr_out),
 };
 
-__attribute__((format(printf, 2, 3)))
-static bool fail(struct script *s, const char *fmt, ...)
+#define fail script_fail
+bool script_fail(struct script *s, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -117,11 +117,6 @@ static struct world_peer *peer(struct script *s)
 static uint64_t seconds_us(const char *text)
 {
 	return (uint64_t)(strtod(text, NULL) * 1e6 + 0.5);
-}
-
-static bool broken(struct script *s)
-{
-	return s->w->problem[0] && !fail(s, "%s", s->w->problem);
 }
 
 /* ---- config ---- */
@@ -204,7 +199,7 @@ static bool do_deliver(struct script *s, char *args)
 	if (seg_parse(&seg, args, err))
 		return fail(s, "%s", err);
 	world_deliver(s->w, s->peer, &seg, NULL);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static const char *sent_text(struct script *s, const struct world_sent *x,
@@ -251,7 +246,7 @@ static bool do_expect_segment(struct script *s, char *args)
 	if (x->bad_byte >= 0)
 		return mismatch(s, &want, x, "payload is not the stream's");
 	world_sent_pop(s->w);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool nothing_sent(struct script *s, const char *why)
@@ -281,7 +276,7 @@ static bool advance(struct script *s, uint64_t us)
 			 (double)mono_diff_us(start, x->when) / 1e6);
 		return nothing_sent(s, why);
 	}
-	return !broken(s);
+	return !script_broken(s);
 }
 
 /* "+SECONDS" or "+FROM..TO"; @args begins after the plus. */
@@ -341,7 +336,7 @@ static bool do_flood(struct script *s, char *args)
 		world_deliver(s->w, s->peer, &seg, &from);
 		world_advance(s->w, mono_add(s->w->now, 100), false);
 	}
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool do_burst(struct script *s, char *args)
@@ -356,7 +351,7 @@ static bool do_burst(struct script *s, char *args)
 	for (uint32_t i = 0; i < n; i++)
 		world_deliver(s->w, s->peer, &seg, NULL);
 	s->w->discard = false;
-	return !broken(s);
+	return !script_broken(s);
 }
 
 /* What the IP header of the last segment seen said. */
@@ -390,7 +385,7 @@ static bool do_from(struct script *s, char *args)
 	if (addr_parse(&from, args) || seg_parse(&seg, rest, err))
 		return fail(s, "from ADDRESS SEGMENT");
 	world_deliver(s->w, s->peer, &seg, &from);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool do_icmp(struct script *s, char *args)
@@ -409,7 +404,7 @@ static bool do_icmp(struct script *s, char *args)
 	e.mtu = (uint16_t)mtu;
 	tcp_icmp_in(s->w->env, &e, s->w->now);
 	world_pump(s->w);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool do_peer(struct script *s, char *args)
@@ -450,7 +445,7 @@ static bool do_unlisten(struct script *s, char *args)
 	tcp_unlisten(s->w->env, s->w->listener);
 	s->w->listener = 0;
 	world_pump(s->w);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool expected_error(struct script *s, const char *args, int rc)
@@ -473,7 +468,7 @@ static bool do_connect(struct script *s, char *args)
 	int rc = world_connect(s->w, s->peer,
 			       (uint16_t)(port ? port : 40000 + s->peer));
 
-	return expected_error(s, args, rc) && !broken(s);
+	return expected_error(s, args, rc) && !script_broken(s);
 }
 
 /* "BYTES": connect and write, as one call. */
@@ -488,7 +483,7 @@ static bool do_fastopen(struct script *s, char *args)
 	if (rc > 0 && bytes)
 		rc = world_write(s->w, s->peer, bytes, false);
 	world_pump(s->w);
-	return (rc >= 0 || fail(s, "tcp_connect() gives %d", rc)) && !broken(s);
+	return (rc >= 0 || fail(s, "tcp_connect() gives %d", rc)) && !script_broken(s);
 }
 
 static bool do_accept(struct script *s, char *args)
@@ -499,63 +494,8 @@ static bool do_accept(struct script *s, char *args)
 	if (strcmp(args, "none") == 0)
 		return rc == 0 || fail(s, "expected none, got peer %u", n);
 	if (rc <= 0)
-		return !broken(s) && fail(s, "nothing to accept (%d)", rc);
+		return !script_broken(s) && fail(s, "nothing to accept (%d)", rc);
 	return n == s->peer || fail(s, "accepted peer %u", n);
-}
-
-/* Our next segment, whatever it is: a shorthand does not look at it. */
-static bool take_one(struct script *s, const char *what)
-{
-	if (!world_sent(s->w))
-		return fail(s, "no %s", what);
-	world_sent_pop(s->w);
-	return true;
-}
-
-/* The peer's side of a handshake: SYN with @flags and the fields in @args. */
-static bool handshake_seg(struct script *s, const char *args, const char *flags,
-			  struct seg *out)
-{
-	char text[SEG_TEXT_BYTES], err[SEG_TEXT_BYTES];
-
-	snprintf(text, sizeof(text), "%s seq=0 win=65535 %.150s%s", flags, args,
-		 strchr(args, '<') ? "" : " <mss 1460>");
-	if (seg_parse(out, text, err))
-		return fail(s, "%s", err);
-	world_deliver(s->w, s->peer, out, NULL);
-	return !broken(s);
-}
-
-static bool do_passive(struct script *s, char *args)
-{
-	char port[] = "80", none[] = "";
-	struct seg seg;
-
-	if (!s->w->listener && !do_listen(s, port))
-		return false;
-	if (!handshake_seg(s, args, "S", &seg) || !take_one(s, "SYN-ACK"))
-		return false;
-	seg.flags = TCP_ACK;
-	seg.has |= SEG_SEQ | SEG_ACK;
-	seg.seq = seg.ack = 1;
-	seg.opts &= SEG_O_TS;
-	seg.opts |= SEG_O_ECR_LAST;
-	world_deliver(s->w, s->peer, &seg, NULL);
-	return !broken(s) && do_accept(s, none);
-}
-
-static bool do_active(struct script *s, char *args)
-{
-	struct seg seg;
-	char text[SEG_TEXT_BYTES], none[] = "";
-
-	if (!do_connect(s, none) || !take_one(s, "SYN"))
-		return false;
-	snprintf(text, sizeof(text), "ack=1 %.100s", args);
-	if (!handshake_seg(s, text, "SA", &seg) || !take_one(s, "ACK"))
-		return false;
-	peer(s)->events &= ~(uint32_t)TCP_EVENT_CONNECTED;
-	return true;
 }
 
 static bool do_accepting(struct script *s, char *args)
@@ -572,7 +512,7 @@ static bool do_write(struct script *s, char *args)
 	bool more = strstr(args, " more") != NULL;
 	int rc = world_write(s->w, s->peer, bytes, more);
 
-	return expected_error(s, args, rc) && !broken(s);
+	return expected_error(s, args, rc) && !script_broken(s);
 }
 
 static bool do_read(struct script *s, char *args)
@@ -582,7 +522,7 @@ static bool do_read(struct script *s, char *args)
 
 	if (bytes > there)
 		return fail(s, "expected %u bytes to read, got %u", bytes, there);
-	return world_read(s->w, s->peer, bytes) || !broken(s);
+	return world_read(s->w, s->peer, bytes) || !script_broken(s);
 }
 
 static bool do_limit(struct script *s, char *args)
@@ -608,21 +548,21 @@ static bool do_shutdown(struct script *s, char *args)
 	else
 		tcp_shutdown_write(s->w->env, peer(s)->conn, s->w->now);
 	world_pump(s->w);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool do_close(struct script *s, char *args)
 {
 	(void)args;
 	world_close(s->w, s->peer, false);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool do_abort(struct script *s, char *args)
 {
 	(void)args;
 	world_close(s->w, s->peer, true);
-	return !broken(s);
+	return !script_broken(s);
 }
 
 static bool do_option(struct script *s, char *args)
@@ -752,7 +692,8 @@ static const struct {
 	{ "fastopen", do_fastopen }, { "limit", do_limit },
 	{ "listener", do_listener_option },
 	{ "icmp", do_icmp }, { "listen", do_listen },
-	{ "passive", do_passive }, { "active", do_active },
+	{ "passive", script_passive }, { "active", script_active },
+	{ "enter", script_enter },
 	{ "unlisten", do_unlisten }, { "connect", do_connect },
 	{ "accept", do_accept }, { "accepting", do_accepting },
 	{ "write", do_write }, { "read", do_read }, { "readable", do_readable },
@@ -796,5 +737,5 @@ bool script_finish(struct script *s)
 	world_start(s->w);
 	if (!nothing_sent(s, "the case ends, but this was sent"))
 		return false;
-	return world_end(s->w) || !broken(s);
+	return world_end(s->w) || !script_broken(s);
 }

@@ -24,6 +24,7 @@
  *	passive [SEGMENT FIELDS]	listen 80, handshake, accept, all at once
  *	active [SEGMENT FIELDS]		connect and handshake; the fields are those
  *					of the peer's SYN: win=1000 <mss 1460>
+ *	enter STATE			a connection in it: script_enter.c
  *	accept				accept none
  *	write N [more] [error=NAME]	read N			readable N
  *	shutdown [read]			close			abort
@@ -55,6 +56,18 @@ struct script {
 
 /* One line without its comment.  False: @s->err says what is wrong. */
 bool script_line(struct script *s, const char *line);
+
+/* Writes @s->err; returns false. */
+__attribute__((format(printf, 2, 3)))
+bool script_fail(struct script *s, const char *fmt, ...);
+
+/* True, and told in @s->err: an expectation of the world's own is broken. */
+bool script_broken(struct script *s);
+
+/* script_enter.c: lines that do what several could. */
+bool script_passive(struct script *s, char *args);
+bool script_active(struct script *s, char *args);
+bool script_enter(struct script *s, char *args);
 
 /* After a case's last line. */
 bool script_finish(struct script *s);

@@ -125,6 +125,21 @@ static int read_tfo(struct seg *s, const char *text)
 	return 0;
 }
 
+/* What follows `sack`: FROM-TO, up to four of them. */
+static int read_sack(struct seg *s, const char *text)
+{
+	int from, to, used;
+
+	for (; sscanf(text, " %d-%d%n", &from, &to, &used) == 2; text += used) {
+		if (s->sacks == SEG_SACK_MAX)
+			return -EINVAL;
+		s->sack[s->sacks][0] = (uint32_t)from;
+		s->sack[s->sacks++][1] = (uint32_t)to;
+	}
+	s->opts |= SEG_O_SACK;
+	return *text || !s->sacks ? -EINVAL : 0;
+}
+
 static int read_option(struct seg *s, const char *text)
 {
 	unsigned int v;
@@ -144,6 +159,8 @@ static int read_option(struct seg *s, const char *text)
 		read_timestamps(s, text);
 	else if (strncmp(text, "tfo", 3) == 0)
 		return read_tfo(s, text + 3);
+	else if (strncmp(text, "sack ", 5) == 0)
+		return read_sack(s, text + 5);
 	else if (strncmp(text, "raw ", 4) == 0)
 		return read_raw(s, text + 4);
 	else
@@ -229,6 +246,13 @@ static int put_options(const struct seg *s, char *buf, size_t room)
 		n += snprintf(buf + n, room - (size_t)n, "%saccecn %u %u %u",
 			      comma, s->accecn[0], s->accecn[1], s->accecn[2]),
 			comma = ",";
+	if (s->opts & SEG_O_SACK) {
+		n += snprintf(buf + n, room - (size_t)n, "%ssack", comma);
+		for (uint32_t i = 0; i < s->sacks; i++)
+			n += snprintf(buf + n, room - (size_t)n, " %d-%d",
+				      (int)s->sack[i][0], (int)s->sack[i][1]);
+		comma = ",";
+	}
 	if (s->has & SEG_MORE_OPTS)
 		n += snprintf(buf + n, room - (size_t)n, "%s...", comma);
 	return n;
@@ -284,10 +308,17 @@ static bool tfo_matches(const struct seg *want, const struct seg *got)
 	       !memcmp(want->tfo, got->tfo, got->tfo_len);
 }
 
+static bool sack_matches(const struct seg *want, const struct seg *got)
+{
+	return !(want->opts & SEG_O_SACK) ||
+	       (want->sacks == got->sacks &&
+		!memcmp(want->sack, got->sack, want->sacks * sizeof(want->sack[0])));
+}
+
 static bool options_match(const struct seg *want, const struct seg *got)
 {
 	const uint32_t kinds = SEG_O_MSS | SEG_O_WS | SEG_O_SACK_OK | SEG_O_TS |
-			       SEG_O_TFO | SEG_O_ACCECN;
+			       SEG_O_TFO | SEG_O_ACCECN | SEG_O_SACK;
 	uint32_t w = want->opts & kinds, g = got->opts & kinds;
 
 	if (!(want->has & SEG_OPTS))
@@ -301,7 +332,8 @@ static bool options_match(const struct seg *want, const struct seg *got)
 	if ((w & SEG_O_ACCECN) &&
 	    memcmp(want->accecn, got->accecn, sizeof(got->accecn)) != 0)
 		return false;
-	return timestamps_match(want, got) && tfo_matches(want, got);
+	return timestamps_match(want, got) && tfo_matches(want, got) &&
+	       sack_matches(want, got);
 }
 
 bool seg_matches(const struct seg *want, const struct seg *got)
@@ -363,6 +395,13 @@ uint32_t seg_opts_build(const struct seg *s, uint8_t out[SEG_RAW_MAX])
 		n += put_u32(out + n, s->ts_val);
 		n += put_u32(out + n, s->ts_ecr);
 	}
+	if (s->opts & SEG_O_SACK) {
+		out[n++] = 5, out[n++] = (uint8_t)(2 + 8 * s->sacks);
+		for (uint32_t i = 0; i < s->sacks; i++) {
+			n += put_u32(out + n, s->sack[i][0]);
+			n += put_u32(out + n, s->sack[i][1]);
+		}
+	}
 	if (s->opts & SEG_O_WS)
 		out[n++] = 3, out[n++] = 3, out[n++] = s->ws;
 	if (s->opts & SEG_O_TFO) {
@@ -378,6 +417,18 @@ uint32_t seg_opts_build(const struct seg *s, uint8_t out[SEG_RAW_MAX])
 	return (n + 3) & ~3u;
 }
 
+static void take_sack(struct seg *s, const uint8_t *p)
+{
+	uint32_t v[2];
+
+	s->opts |= SEG_O_SACK;
+	for (uint32_t i = 2; i + 8 <= p[1] && s->sacks < SEG_SACK_MAX; i += 8) {
+		memcpy(v, p + i, 8);
+		s->sack[s->sacks][0] = ntohl(v[0]);
+		s->sack[s->sacks++][1] = ntohl(v[1]);
+	}
+}
+
 static void take_option(struct seg *s, const uint8_t *p)
 {
 	uint32_t v[2];
@@ -388,6 +439,8 @@ static void take_option(struct seg *s, const uint8_t *p)
 		s->opts |= SEG_O_WS, s->ws = p[2];
 	if (p[0] == 4 && p[1] == 2)
 		s->opts |= SEG_O_SACK_OK;
+	if (p[0] == 5)
+		take_sack(s, p);
 	if (p[0] == 34 && p[1] <= 18) {
 		s->opts |= SEG_O_TFO;
 		s->tfo_len = (uint8_t)(p[1] - 2);

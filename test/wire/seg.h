@@ -12,6 +12,8 @@
  *
  * `ecn=0..3`: the codepoint of the IP header (1 ECT(1), 2 ECT(0), 3 CE).
  *
+ * SACK blocks: `sack 101-201 301-401`, numbers of the stream they report.
+ *
  * Fast Open: `tfo` asks, `tfo HEX` is a cookie, `tfo any` (expected), `tfo last`
  * (sent: as we gave it).
  *
@@ -30,6 +32,7 @@
 
 #define SEG_TEXT_BYTES	256
 #define SEG_RAW_MAX	40
+#define SEG_SACK_MAX	4	/* blocks */
 
 enum seg_has {
 	SEG_SEQ = 1, SEG_ACK = 2, SEG_LEN = 4, SEG_WIN = 8, SEG_OPTS = 16,
@@ -45,7 +48,8 @@ enum seg_opt {
 	SEG_O_TFO = 128,
 	SEG_O_TFO_ANY = 256,	/* expected: any cookie */
 	SEG_O_TFO_LAST = 512,	/* sent: the cookie that we gave last */
-	SEG_O_ACCECN = 1024	/* e0b ceb e1b */
+	SEG_O_ACCECN = 1024,	/* e0b ceb e1b */
+	SEG_O_SACK = 2048,
 };
 
 struct seg {
@@ -60,6 +64,8 @@ struct seg {
 	uint16_t flags;		/* TCP_* of net/hdr.h */
 	uint8_t ecn;
 	uint32_t accecn[3];
+	uint32_t sack[SEG_SACK_MAX][2];
+	uint32_t sacks;		/* blocks */
 	uint8_t raw[SEG_RAW_MAX];
 	uint8_t raw_len;
 	uint8_t doff;

@@ -131,6 +131,10 @@ static void describe(struct world *w, struct world_peer *p,
 	ok = seg_opts_read(&s->seg, tx->opts, tx->opt_len);
 	if (!ok || tx->opt_len % 4)
 		problem(w, "TCP sent malformed options");
+	for (uint32_t i = 0; i < s->seg.sacks; i++) {
+		s->seg.sack[i][0] -= p->iss;
+		s->seg.sack[i][1] -= p->iss;
+	}
 	if (s->seg.opts & SEG_O_TS)
 		p->last_ts = s->seg.ts_val;
 	if ((s->seg.opts & SEG_O_TFO) && (tx->flags & TCP_ACK)) {
@@ -309,6 +313,10 @@ void world_deliver(struct world *w, uint32_t peer, const struct seg *s,
 	}
 	if (copy.opts & SEG_O_ECR_LAST)
 		copy.ts_ecr = w->peers[peer].last_ts;
+	for (uint32_t i = 0; i < copy.sacks; i++) {
+		copy.sack[i][0] += w->peers[peer].our_iss;
+		copy.sack[i][1] += w->peers[peer].our_iss;
+	}
 	opt_len = seg_opts_build(&copy, opts);
 	len = TCP_BYTES + opt_len + s->len;
 	ENSURE(len <= SEGMENT_MAX, "a script sends what IP can carry");
