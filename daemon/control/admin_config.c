@@ -6,6 +6,7 @@
  *	{"cmd":"config","op":"set","key":"tcp.retries","value":"5"}
  *	{"cmd":"config","op":"diff"}	what the file says otherwise
  *	{"cmd":"reload"}
+ *	{"cmd":"policy"}
  *	{"cmd":"drain","seconds":30}	then mtcpd ends
  *	{"cmd":"log"}  {"cmd":"log","level":"debug","facility":"tcp"}
  *	{"cmd":"arp","op":"add","address":"10.0.0.1","mac":"02:..."}
@@ -278,6 +279,12 @@ static json_t *route_request(struct control *c, const json_t *request)
 
 /* ---- drain ---- */
 
+static json_t *policy_request(struct control *c, const json_t *request)
+{
+	(void)request;
+	return said("policy", policy_list(c));
+}
+
 static json_t *drain_request(struct control *c, const json_t *request)
 {
 	json_t *seconds = json_object_get(request, "seconds");
@@ -304,6 +311,7 @@ static const struct request {
 	{ "config", "set", true, config_request },
 	{ "config", NULL, false, config_request },
 	{ "reload", NULL, true, reload_request },
+	{ "policy", NULL, false, policy_request },
 	{ "drain", NULL, true, drain_request },
 	{ "log", "", false, log_request },
 	{ "arp", "add", true, arp_request },

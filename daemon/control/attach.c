@@ -42,9 +42,9 @@ static int check_hello(struct client *cl, const struct ctl_request *req)
 }
 
 /* The client's share: what it wants, within the quota. */
-static uint32_t slabs_for(const struct control *c, uint64_t wanted)
+static uint32_t slabs_for(const struct client *cl, uint64_t wanted)
 {
-	uint64_t slabs = c->cfg->limits.memory / SLAB_BYTES;
+	uint64_t slabs = cl->quota_memory / SLAB_BYTES;
 
 	if (wanted && wanted / SLAB_BYTES < slabs)
 		slabs = wanted / SLAB_BYTES;
@@ -142,7 +142,8 @@ static void tell_engines(struct client *cl)
 		m.client.segment = cl->segment.base;
 		m.client.arena = &cl->arenas[e];
 		m.client.wake_rd = cl->wake_rd[e];
-		m.client.quota_conns = c->cfg->limits.connections;
+		m.client.quota_conns = cl->quota_conns;
+		m.client.policy = cl->policy_name[0] ? &cl->policy : NULL;
 		engines_tell(c, e, &m);
 	}
 }
@@ -176,7 +177,7 @@ void attach_hello(struct client *cl, const struct ctl_request *req)
 	uint32_t slot = free_slot(c);
 	int err;
 
-	if (check_hello(cl, req))
+	if (check_hello(cl, req) || policy_attach(cl))
 		return;
 	take_name(cl, req->hello.name);
 	if (!slot) {
@@ -184,7 +185,7 @@ void attach_hello(struct client *cl, const struct ctl_request *req)
 		return;
 	}
 	err = segment_open(c, &cl->segment,
-			   slabs_for(c, req->hello.segment_bytes), cl->name,
+			   slabs_for(cl, req->hello.segment_bytes), cl->name,
 			   text);
 	if (err < 0) {
 		client_fail(cl, -err, "%s", text);

@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAIRS_MAX	(NET_ROUTES_MAX + NET_NEIGH_MAX)
+#define PAIRS_MAX	(NET_ROUTES_MAX + NET_NEIGH_MAX + ENGINE_ACCESS_MAX)
 
 /* A line of [route] or [neighbour]: resolved when all ports are known. */
 struct pair {
 	unsigned int line;
-	bool route;
-	char name[64], value[64];
+	char section[16];
+	char name[64], value[192];
 };
 
 struct parse {
@@ -32,6 +32,7 @@ struct parse {
 	bool failed;
 	char section[16];		/* "port" for [port NAME] */
 	struct config_port *port;	/* of the section */
+	struct config_policy *policy;
 	bool given[CONFIG_KEYS_MAX];	/* keys seen */
 	bool port_given[CONFIG_KEYS_MAX];	/* in this [port NAME] */
 	struct pair *pairs;
@@ -95,10 +96,35 @@ static int begin_port(struct parse *p, const char *name)
 	return 1;
 }
 
+static int begin_policy(struct parse *p, const char *name)
+{
+	struct config *cfg = p->cfg;
+
+	if (!good_port_name(name))
+		return fail_at(p, p->line, "[policy %s]: expected a name of "
+			       "letters, digits, - and _, at most 31", name);
+	for (uint32_t i = 0; i < cfg->policy_count; i++)
+		if (!strcmp(cfg->policies[i].name, name))
+			return fail_at(p, p->line, "[policy %s] is given twice "
+				       "(first in line %u)", name,
+				       cfg->policies[i].line);
+	if (cfg->policy_count == CONFIG_POLICIES_MAX)
+		return fail_at(p, p->line, "[policy %s]: more than %d policies",
+			       name, CONFIG_POLICIES_MAX);
+	p->policy = &cfg->policies[cfg->policy_count++];
+	p->policy->line = p->line;
+	p->policy->attach = true;
+	strcpy(p->policy->name, name);
+	memset(p->port_given, 0, sizeof(p->port_given));
+	strcpy(p->section, "policy");
+	return 1;
+}
+
 static int begin_section(struct parse *p, char *text)
 {
 	static const char *const sections[] = { "daemon", "engine", "route",
-						"neighbour", "tcp", "limits" };
+						"neighbour", "tcp", "limits",
+						"access" };
 	char *end = strchr(text, ']');
 
 	if (!end || end[1 + strspn(end + 1, " \t")])
@@ -106,17 +132,21 @@ static int begin_section(struct parse *p, char *text)
 			       text);
 	*end = '\0';
 	text++;
+	p->port = NULL;
+	p->policy = NULL;
+	if (!strncmp(text, "policy", 6) && (text[6] == ' ' || text[6] == '\t'))
+		return begin_policy(p, text + 6 + strspn(text + 6, " \t"));
 	if (!strncmp(text, "port", 4) && (text[4] == ' ' || text[4] == '\t'))
 		return begin_port(p, text + 4 + strspn(text + 4, " \t"));
 	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++) {
 		if (strcmp(sections[i], text))
 			continue;
 		strcpy(p->section, text);
-		p->port = NULL;
 		return 1;
 	}
 	return fail_at(p, p->line, "[%s] is no section; allowed: daemon, "
-		       "engine, port NAME, route, neighbour, tcp, limits", text);
+		       "engine, port NAME, route, neighbour, tcp, limits, "
+		       "policy NAME, access", text);
 }
 
 /* Takes away what follows # or ; at the start or after a space, and spaces at
@@ -179,7 +209,7 @@ static int add_pair(struct parse *p, const char *name, const char *value)
 		return fail_at(p, p->line, "[%s] \"%s = %s\" is too long",
 			       p->section, name, value);
 	pair->line = p->line;
-	pair->route = !strcmp(p->section, "route");
+	strcpy(pair->section, p->section);
 	strcpy(pair->name, name);
 	strcpy(pair->value, value);
 	p->pair_count++;
@@ -190,10 +220,12 @@ static int bad_value(struct parse *p, const struct config_key *k,
 		     const char *value)
 {
 	char range[64];
+	bool named = p->port || p->policy;
 
 	return fail_at(p, p->line, "[%s%s%s] %s = \"%s\": allowed: %s",
-		       p->section, p->port ? " " : "",
-		       p->port ? p->port->io.name : "", k->name, value,
+		       p->section, named ? " " : "",
+		       p->port ? p->port->io.name :
+		       p->policy ? p->policy->name : "", k->name, value,
 		       config_key_allowed(k, range, sizeof(range)));
 }
 
@@ -206,13 +238,16 @@ static int take_pair(void *user, const char *section, const char *name,
 	unsigned int index;
 	char names[CONFIG_ERR_BYTES];
 	bool *given;
-	bool port = !strcmp(p->section, "port");
+	bool own = p->port || p->policy;
+	void *base = p->port ? (void *)p->port :
+		     p->policy ? (void *)p->policy : (void *)p->cfg;
 
 	(void)section;
 	if (!p->section[0])
 		return fail_at(p, p->line, "\"%s\" stands before the first "
 			       "[section]", name);
-	if (!strcmp(p->section, "route") || !strcmp(p->section, "neighbour"))
+	if (!strcmp(p->section, "route") || !strcmp(p->section, "neighbour") ||
+	    !strcmp(p->section, "access"))
 		return add_pair(p, name, value);
 	k = config_key_find(p->section, name, &index);
 	if (!k)
@@ -220,12 +255,12 @@ static int take_pair(void *user, const char *section, const char *name,
 			       "%s", p->section, name,
 			       config_key_names(p->section, names,
 						sizeof(names)));
-	given = port ? &p->port_given[index] : &p->given[index];
+	given = own ? &p->port_given[index] : &p->given[index];
 	if (*given && !k->repeats)
 		return fail_at(p, p->line, "[%s] %s is given twice",
 			       p->section, name);
 	*given = true;
-	if (k->set(k, port ? (void *)p->port : (void *)p->cfg, value) < 0)
+	if (k->set(k, base, value) < 0)
 		return bad_value(p, k, value);
 	return 1;
 }
@@ -289,6 +324,16 @@ static int check_group(struct parse *p)
 	return 1;
 }
 
+static int check_policies(struct parse *p)
+{
+	char why[CONFIG_ERR_BYTES];
+
+	for (uint32_t i = 0; i < p->cfg->policy_count; i++)
+		if (config_policy_resolve(&p->cfg->policies[i], why) < 0)
+			return fail_at(p, p->cfg->policies[i].line, "%s", why);
+	return 1;
+}
+
 static int check_together(struct parse *p)
 {
 	struct config *cfg = p->cfg;
@@ -310,7 +355,7 @@ static int check_together(struct parse *p)
 		return fail_at(p, 0, "[tcp] snd_buf_initial (%u) is above "
 			       "snd_buf_max (%u)", cfg->tcp.snd_buf_initial,
 			       cfg->tcp.snd_buf_max);
-	return check_group(p);
+	return check_policies(p) && check_group(p);
 }
 
 static int resolve_pairs(struct parse *p)
@@ -319,13 +364,15 @@ static int resolve_pairs(struct parse *p)
 
 	for (uint32_t i = 0; i < p->pair_count; i++) {
 		struct pair *r = &p->pairs[i];
-		int rc = r->route ?
+		int rc = r->section[0] == 'r' ?
 			config_add_route(p->cfg, r->name, r->value, why) :
-			config_add_neigh(p->cfg, r->name, r->value, why);
+			r->section[0] == 'n' ?
+			config_add_neigh(p->cfg, r->name, r->value, why) :
+			config_add_access(p->cfg, r->name, r->value, why);
 
 		if (rc < 0)
 			return fail_at(p, r->line, "[%s] \"%s = %s\": %s",
-				       r->route ? "route" : "neighbour",
+				       r->section,
 				       r->name, r->value, why);
 	}
 	return 1;

@@ -67,6 +67,21 @@ struct config_limits {
 	uint64_t memory;		/* bytes a segment */
 };
 
+/* [policy NAME]: the first that fits a program's user or group is its. */
+#define CONFIG_POLICIES_MAX	32
+
+struct config_policy {
+	char name[32];
+	char user[64], group[64];	/* empty: any */
+	uint32_t uid, gid;		/* valid with a name */
+	bool attach;
+	struct engine_policy engine;	/* TCP ports, addresses, rates */
+	uint32_t clients;		/* programs at once; 0: [limits] */
+	uint32_t connections;		/* a program and engine; 0: [limits] */
+	uint64_t memory;		/* bytes a program; 0: [limits] */
+	unsigned int line;
+};
+
 struct config {
 	char file[CONFIG_PATH_BYTES];	/* that it was read from */
 	struct config_daemon daemon;
@@ -77,6 +92,10 @@ struct config {
 	struct tcp_config tcp;
 	uint32_t local_port_min, local_port_max;	/* host order */
 	struct config_limits limits;
+	struct config_policy policies[CONFIG_POLICIES_MAX];
+	uint32_t policy_count;
+	struct engine_access access[ENGINE_ACCESS_MAX];
+	uint32_t access_count;
 };
 
 /* Reads @file into @cfg, all defaults first. */
@@ -91,6 +110,19 @@ int text_net(const char *text, unsigned int len_default, struct ip_addr *addr,
 	     uint8_t *prefix);
 int text_cores(const char *text, uint32_t *cores, uint32_t max,
 	       uint32_t *count);
+
+/* config_policy.c */
+int text_ranges(const char *text, struct engine_policy *out);
+int text_addrs(const char *text, struct engine_policy *out);
+/* A line of [access]: `80 = allow 10.0.0.0/8, ...`. */
+int config_add_access(struct config *cfg, const char *port, const char *rule,
+		      char *why);
+/* Finds users and groups; 0, or -EINVAL with a sentence. */
+int config_policy_resolve(struct config_policy *p, char *why);
+/* The policy of who has @uid and one of @gids; NULL: none. */
+const struct config_policy *config_policy_of(const struct config *cfg,
+					     uint32_t uid, const uint32_t *gids,
+					     size_t gid_count);
 
 /* config_net.c: neighbours and routes find their ports */
 int config_add_route(struct config *cfg, const char *net, const char *target,
@@ -158,6 +190,10 @@ CONFIG_SHOW(show_address);
 CONFIG_SHOW(show_mac);
 CONFIG_SHOW(show_key);
 CONFIG_SHOW(show_frames);
+CONFIG_SHOW(show_ranges);
+CONFIG_SHOW(show_addrs);
+CONFIG_SHOW(show_limit32);
+CONFIG_SHOW(show_limit64);
 
 /* config_live.c: one changed value, and two configurations compared */
 

@@ -221,8 +221,39 @@ static int set_frames(const struct config_key *k, void *base, const char *value)
 	return 0;
 }
 
+/* ---- [policy NAME] ---- */
+
+static int set_ranges(const struct config_key *k, void *base, const char *value)
+{
+	return text_ranges(value, (void *)((uint8_t *)base + k->at));
+}
+
+static int set_addrs(const struct config_key *k, void *base, const char *value)
+{
+	return text_addrs(value, (void *)((uint8_t *)base + k->at));
+}
+
+static int set_limit32(const struct config_key *k, void *base,
+		       const char *value)
+{
+	if (strcmp(value, "default"))
+		return set_uint32(k, base, value);
+	memset((uint8_t *)base + k->at, 0, sizeof(uint32_t));
+	return 0;
+}
+
+static int set_limit64(const struct config_key *k, void *base,
+		       const char *value)
+{
+	if (strcmp(value, "default"))
+		return set_size64(k, base, value);
+	memset((uint8_t *)base + k->at, 0, sizeof(uint64_t));
+	return 0;
+}
+
 #define AT(member)	offsetof(struct config, member)
 #define PORT_AT(member)	offsetof(struct config_port, member)
+#define POLICY_AT(member) offsetof(struct config_policy, member)
 #define TEXT(member)	sizeof(((struct config *)0)->member) - 1
 #define YES_NO		"yes, no"
 #define PATH_OR_NONE	"an absolute path of at most 255 bytes, or none"
@@ -348,6 +379,29 @@ static const struct config_key keys[] = {
 	  RANGE(1, CONTEXTS_MAX), LIVE },
 	{ "limits", "listeners", set_uint32, AT(limits.listeners), RANGE(1, 65536),
 	  LIVE },
+	{ "policy", "user", set_text, POLICY_AT(user), .max = 63,
+	  .allowed = "a user's name, or none" },
+	{ "policy", "group", set_text, POLICY_AT(group), .max = 63,
+	  .allowed = "a group's name, or none" },
+	{ "policy", "attach", set_bool, POLICY_AT(attach), .allowed = YES_NO,
+	  LIVE },
+	{ "policy", "ports", set_ranges, POLICY_AT(engine), .allowed =
+	  "any, none, or at most 16 TCP ports and ranges such as 80,8000-8999",
+	  LIVE },
+	{ "policy", "addresses", set_addrs, POLICY_AT(engine), .allowed =
+	  "any, or at most 8 addresses of mtcpd's, separated by commas", LIVE },
+	{ "policy", "clients", set_limit32, POLICY_AT(clients),
+	  RANGE(1, TCP_CLIENTS_MAX - 1), .allowed = "default, 1 - 1023", LIVE },
+	{ "policy", "connections", set_limit32, POLICY_AT(connections),
+	  RANGE(1, 16777216), .allowed = "default, 1 - 16777216", LIVE },
+	{ "policy", "memory", set_limit64, POLICY_AT(memory),
+	  RANGE(16ull << 20, 64ull << 30), .allowed = "default, 16M - 64G",
+	  LIVE, .unit = "bytes" },
+	{ "policy", "connect_rate", set_uint32, POLICY_AT(engine.connect_rate),
+	  RANGE(0, 1000000), LIVE, .unit = "1/s" },
+	{ "policy", "accept_rate", set_uint32, POLICY_AT(engine.accept_rate),
+	  RANGE(0, 1000000), LIVE, .unit = "1/s" },
+
 	{ "limits", "connections", set_uint32, AT(limits.connections),
 	  RANGE(1, 16777216), LIVE },
 };
@@ -376,6 +430,10 @@ static const struct {
 	{ set_mac, show_mac },
 	{ set_key, show_key },
 	{ set_frames, show_frames },
+	{ set_ranges, show_ranges },
+	{ set_addrs, show_addrs },
+	{ set_limit32, show_limit32 },
+	{ set_limit64, show_limit64 },
 };
 
 const char *config_key_show(const struct config_key *k, const void *base,

@@ -1,7 +1,8 @@
 /*
  * config_live.c - one value changed, and two configurations compared
  *
- * A key's name is "section.key"; of a port's keys "port.NAME.key".  Both ways
+ * A key's name is "section.key"; of a port's keys "port.NAME.key",
+ * of a policy's "policy.NAME.key".  Both ways
  * to change a running mtcpd end here: config_set() for one value, and
  * config_merge() for a file that was read again.  Neither does anything about
  * it; admin_config.c tells the engines.
@@ -13,49 +14,72 @@
 
 #include "control/config.h"
 
-static unsigned int keys_of(bool port)
+/* Keys are of the whole, of a port, or of a policy. */
+static bool is_of(const struct config_key *k, const char *kind)
+{
+	bool named = !strcmp(k->section, "port") ||
+		     !strcmp(k->section, "policy");
+
+	return kind ? !strcmp(k->section, kind) : !named;
+}
+
+static unsigned int keys_of(const char *kind)
 {
 	unsigned int n = 0;
 	const struct config_key *k;
 
 	for (unsigned int i = 0; (k = config_key_at(i)); i++)
-		n += !strcmp(k->section, "port") == port;
+		n += is_of(k, kind);
 	return n;
 }
 
-/* The @n-th key that is, or is not, a port's. */
-static const struct config_key *nth_key(bool port, unsigned int n)
+static const struct config_key *nth_key(const char *kind, unsigned int n)
 {
 	const struct config_key *k;
 
 	for (unsigned int i = 0; (k = config_key_at(i)); i++)
-		if (!strcmp(k->section, "port") == port && n-- == 0)
+		if (is_of(k, kind) && n-- == 0)
 			return k;
 	return NULL;
+}
+
+static void named_place(struct config_place *out, const char *kind,
+			unsigned int key, const void *base, const char *name)
+{
+	out->key = nth_key(kind, key);
+	out->base = base;
+	snprintf(out->name, sizeof(out->name), "%s.%s.%s", kind, name,
+		 out->key->name);
 }
 
 bool config_place_at(const struct config *cfg, unsigned int n,
 		     struct config_place *out)
 {
-	unsigned int plain = keys_of(false), each = keys_of(true);
-	const struct config_port *p;
+	unsigned int plain = keys_of(NULL), each = keys_of("port");
 
 	if (n < plain) {
-		out->key = nth_key(false, n);
+		out->key = nth_key(NULL, n);
 		out->base = cfg;
 		snprintf(out->name, sizeof(out->name), "%s.%s",
 			 out->key->section, out->key->name);
 		return true;
 	}
 	n -= plain;
-	if (n / each >= cfg->port_count)
-		return false;
-	p = &cfg->ports[n / each];
-	out->key = nth_key(true, n % each);
-	out->base = p;
-	snprintf(out->name, sizeof(out->name), "port.%s.%s", p->io.name,
-		 out->key->name);
-	return true;
+	if (n / each < cfg->port_count) {
+		const struct config_port *p = &cfg->ports[n / each];
+
+		named_place(out, "port", n % each, p, p->io.name);
+		return true;
+	}
+	n -= each * cfg->port_count;
+	each = keys_of("policy");
+	if (n / each < cfg->policy_count) {
+		const struct config_policy *p = &cfg->policies[n / each];
+
+		named_place(out, "policy", n % each, p, p->name);
+		return true;
+	}
+	return false;
 }
 
 bool config_place_find(const struct config *cfg, const char *name,
@@ -168,6 +192,27 @@ static bool same_ports(const struct config *a, const struct config *b)
 	return true;
 }
 
+/* Policies and access lists change as a whole: their order counts. */
+static unsigned int merge_policies(struct config *cfg,
+				   const struct config *next)
+{
+	unsigned int changed = 0;
+
+	if (cfg->policy_count != next->policy_count ||
+	    memcmp(cfg->policies, next->policies, sizeof(cfg->policies))) {
+		memcpy(cfg->policies, next->policies, sizeof(cfg->policies));
+		cfg->policy_count = next->policy_count;
+		changed++;
+	}
+	if (cfg->access_count != next->access_count ||
+	    memcmp(cfg->access, next->access, sizeof(cfg->access))) {
+		memcpy(cfg->access, next->access, sizeof(cfg->access));
+		cfg->access_count = next->access_count;
+		changed++;
+	}
+	return changed;
+}
+
 unsigned int config_merge(struct config *cfg, const struct config *next,
 			  char *restart, size_t bytes)
 {
@@ -181,6 +226,8 @@ unsigned int config_merge(struct config *cfg, const struct config *next,
 	for (unsigned int n = 0; config_place_at(next, n, &at); n++) {
 		if (!config_place_find(cfg, at.name, &old))
 			continue;
+		if (!strcmp(at.key->section, "policy"))
+			continue;	/* as a whole, below */
 		config_key_show(at.key, at.base, now, sizeof(now));
 		config_key_show(old.key, old.base, was, sizeof(was));
 		if (!strcmp(was, now))
@@ -200,5 +247,5 @@ unsigned int config_merge(struct config *cfg, const struct config *next,
 		cfg->net.neigh_count = next->net.neigh_count;
 		changed++;
 	}
-	return changed;
+	return changed + merge_policies(cfg, next);
 }

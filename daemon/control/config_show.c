@@ -182,6 +182,60 @@ void show_frames(const struct config_key *k, const void *base,
 		text_add(out, "auto");
 }
 
+void show_ranges(const struct config_key *k, const void *base,
+		 struct text_out *out)
+{
+	const struct engine_policy *p = at(k, base);
+
+	if (!p->range_count)
+		text_add(out, "any");
+	else if (!p->ranges[0].first)
+		text_add(out, "none");
+	for (uint32_t i = 0; i < p->range_count && p->ranges[0].first; i++) {
+		text_add(out, "%s%u", i ? "," : "", p->ranges[i].first);
+		if (p->ranges[i].last != p->ranges[i].first)
+			text_add(out, "-%u", p->ranges[i].last);
+	}
+}
+
+void show_addrs(const struct config_key *k, const void *base,
+		struct text_out *out)
+{
+	const struct engine_policy *p = at(k, base);
+	char text[ADDR_TEXT_BYTES];
+
+	if (!p->addr_count)
+		text_add(out, "any");
+	for (uint32_t i = 0; i < p->addr_count; i++)
+		text_add(out, "%s%s", i ? ", " : "",
+			 addr_text(&p->addrs[i], text));
+}
+
+/* 0 stands for the limit of all programs. */
+void show_limit32(const struct config_key *k, const void *base,
+		  struct text_out *out)
+{
+	uint32_t n;
+
+	memcpy(&n, at(k, base), sizeof(n));
+	if (n)
+		text_add(out, "%u", n);
+	else
+		text_add(out, "default");
+}
+
+void show_limit64(const struct config_key *k, const void *base,
+		  struct text_out *out)
+{
+	uint64_t n;
+
+	memcpy(&n, at(k, base), sizeof(n));
+	if (n)
+		add_size(out, n, true);
+	else
+		text_add(out, "default");
+}
+
 const char *config_key_allowed(const struct config_key *k, char *buf,
 			       size_t bytes)
 {

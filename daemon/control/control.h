@@ -138,6 +138,13 @@ void segment_close(struct control *c, struct segment *s);
 /* Populates the next @count slabs; the first one's number or -errno. */
 int segment_grow(struct control *c, struct segment *s, uint32_t count);
 
+/* policy.c: takes the program's policy; 0, or an errno after it was told. */
+int policy_attach(struct client *cl);
+/* May it listen there?  False: it was told. */
+bool policy_listen(struct client *cl, const struct ip_addr *addr,
+		   uint16_t port);
+struct json_t *policy_list(const struct control *c);
+
 /* CTL_HELLO */
 void attach_hello(struct client *cl, const struct ctl_request *req);
 /* MAIL_WANT_SLAB */
@@ -184,6 +191,10 @@ struct client {
 	uint32_t slot;			/* 1..; 0: none yet */
 	uint32_t id;			/* told to clients; never used again */
 	mono_t since;
+	char policy_name[32];		/* empty: none */
+	struct engine_policy policy;	/* as it was at HELLO */
+	uint32_t quota_conns;
+	uint64_t quota_memory;
 	struct segment segment;
 	struct arena *arenas;		/* one an engine */
 	int wake_rd[ENGINES_MAX];	/* wakes of engine e; -1: none */
@@ -317,6 +328,7 @@ void notify_reloading(void);
 
 struct control_counters {
 	uint64_t accepted, attached, detached, refused, evicted, bad_requests;
+	uint64_t policy_refused, policy_listen;
 	uint64_t slabs_denied, detach_reasons[DETACH_REASONS];
 };
 

@@ -215,6 +215,8 @@ static bool check_listen(struct client *cl, const struct ctl_request *req,
 			    addr_text(addr, text));
 		return false;
 	}
+	if (!policy_listen(cl, addr, req->listen.port))
+		return false;
 	if (listeners_of(cl) >= c->cfg->limits.listeners) {
 		client_fail(cl, ENOBUFS, "a program may listen on %u ports "
 			    "([limits] listeners in mtcpd.conf)",

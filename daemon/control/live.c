@@ -81,6 +81,8 @@ int live_apply(struct control *c)
 	log_set_changed(c);
 	l->net = c->cfg->net;
 	l->engine.tcp = c->cfg->tcp;
+	l->engine.access_count = c->cfg->access_count;
+	memcpy(l->engine.access, c->cfg->access, sizeof(l->engine.access));
 	if (placement_decide(&c->cfg->engine, &p, err) == 0)
 		memcpy(c->placement.spin_us, p.spin_us, sizeof(p.spin_us));
 	memcpy(l->engine.spin_us, c->placement.spin_us,

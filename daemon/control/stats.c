@@ -18,7 +18,9 @@ static const struct field engine_fields[] = {
 	E(loops), E(busy_loops), E(sleeps), E(wakes_sent), E(wakes_received),
 	E(commands), E(events), E(stale_handles), E(rings_full),
 	E(handed_over), E(handed_in), E(handover_full), E(accepted),
-	E(accept_waits), E(clients), E(contexts), E(frame_dropped), E(cpu_us),
+	E(accept_waits), E(clients), E(contexts), E(frame_dropped),
+	E(policy_denied), E(policy_connect_rate), E(policy_accept_rate),
+	E(access_denied), E(cpu_us),
 };
 #undef E
 

@@ -283,12 +283,19 @@ void accept_stop(struct engine *e)
 /* ---- handing out ---- */
 
 /* May it have one more?  Its credit stays when not. */
-static bool member_may(const struct member *m)
+static bool member_may(struct engine *e, struct member *m)
 {
-	const struct client *cl = m->context->client;
+	struct client *cl = m->context->client;
 
-	return !cl->bad && m->context->state == CONTEXT_LIVE &&
-	       (!cl->quota || cl->open < cl->quota);
+	if (cl->bad || m->context->state != CONTEXT_LIVE ||
+	    (cl->quota && cl->open >= cl->quota))
+		return false;
+	if (!cl->policy ||
+	    rate_take(&cl->accepts, cl->policy->accept_rate, e->now))
+		return true;
+	count(&e->stats.policy_accept_rate);
+	e->accept_again = mono_add(e->now, 1000000 / cl->policy->accept_rate);
+	return false;
 }
 
 static struct member *next_member(struct listener *l)
@@ -329,7 +336,7 @@ static uint32_t serve(struct engine *e, struct listener *l)
 		m = next_member(l);
 		if (!m)
 			break;
-		if (!member_may(m) || assign(e, l, m)) {
+		if (!member_may(e, m) || assign(e, l, m)) {
 			m->next_ready = held;
 			held = m;	/* not again this turn */
 			continue;
@@ -382,6 +389,7 @@ uint32_t accept_turn(struct engine *e)
 	}
 	next = e->due_head;
 	e->due_head = 0;
+	e->accept_again = (mono_t){ 0 };
 	while (next) {
 		struct listener *l = &e->listeners[next];
 

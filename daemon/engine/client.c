@@ -45,7 +45,7 @@ int client_add(struct engine *e, const struct mail *m)
 		.state = CLIENT_LIVE, .slot = (uint16_t)slot,
 		.wake_rd = m->client.wake_rd, .slabs = m->client.slabs,
 		.segment = m->client.segment, .arena = m->client.arena,
-		.quota = m->client.quota_conns, .last_command = e->now,
+		.quota = m->client.quota_conns, .policy = m->client.policy, .last_command = e->now,
 	};
 	cl->wake = (struct wake_shared *)(cl->segment +
 					  engine_wake_offset(e->cfg.index));

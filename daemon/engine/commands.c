@@ -16,6 +16,7 @@
  *
  * Identity is the ring's: client and context are never read from a record.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -124,6 +125,28 @@ static int choose_port(struct engine *e, const struct cmd_connect *in,
 	return is_free(&arg, key, *lport) ? 0 : -EADDRINUSE;
 }
 
+/* What policy has to say, but for the number of connections. */
+static int connect_allowed(struct engine *e, struct client *cl,
+			   const struct cmd_connect *in,
+			   const struct net_path *path)
+{
+	const struct engine_policy *p = cl->policy;
+
+	if (!p)
+		return 0;
+	if (!engine_policy_addr(p, &path->src) ||
+	    ((in->flags & CMD_F_BOUND) &&
+	     !engine_policy_port(p, ntohs(in->local_port)))) {
+		count(&e->stats.policy_denied);
+		return -EACCES;
+	}
+	if (!rate_take(&cl->connects, p->connect_rate, e->now)) {
+		count(&e->stats.policy_connect_rate);
+		return -EAGAIN;
+	}
+	return 0;
+}
+
 static void connected_begins(struct engine *e, struct context *c, uint32_t conn,
 			     const struct net_path *path, uint32_t cookie)
 {
@@ -189,6 +212,9 @@ static int connect_checked(struct engine *e, struct context *c,
 	if (wrong_port(c, in->cookie, &path))
 		return -ENETUNREACH;
 	tc.fastopen = (in->flags & CMD_F_FASTOPEN) != 0;
+	err = connect_allowed(e, c->client, in, &path);
+	if (err)
+		return err;
 	tc.local = path.src;
 	tc.mtu = path.mtu;
 	key = (struct tuple_key){ path.src, tc.remote, tc.rport };

@@ -54,8 +54,40 @@ struct net_config {
 	unsigned int neigh_count;
 };
 
+/*
+ * What the administrator allows a program (MAIL_CLIENT_ADD).  Control's memory,
+ * immutable until CLIENT_GONE; NULL: everything.  TCP ports in host order.
+ */
+#define ENGINE_RANGES_MAX	16
+#define ENGINE_NETS_MAX		8
+
+struct engine_policy {
+	struct { uint16_t first, last; } ranges[ENGINE_RANGES_MAX];
+	struct ip_addr addrs[ENGINE_NETS_MAX];	/* of ours; none: all */
+	uint32_t range_count, addr_count;	/* no range: every TCP port */
+	uint32_t connect_rate, accept_rate;	/* a second here; 0: any */
+};
+bool engine_policy_addr(const struct engine_policy *p, const struct ip_addr *a);
+bool engine_policy_port(const struct engine_policy *p, uint16_t port);
+
+/* Whose SYNs a listening TCP port takes; `deny` goes before `allow`, and with
+ * an `allow` all others are denied. */
+#define ENGINE_ACCESS_MAX	64
+
+struct engine_access {
+	uint16_t port;			/* host order; 0: every one */
+	bool allow;
+	uint8_t count;
+	uint8_t prefix[ENGINE_NETS_MAX];	/* of 128 */
+	struct ip_addr nets[ENGINE_NETS_MAX];
+};
+bool engine_access_ok(const struct engine_access *list, uint32_t count,
+		      const struct ip_addr *src, uint16_t port);
+
 /* What may change while engines run: MAIL_LIVE. */
 struct engine_live {
+	struct engine_access access[ENGINE_ACCESS_MAX];
+	uint32_t access_count;
 	struct tcp_config tcp;		/* as tcp_configure() takes it */
 	uint32_t spin_us[PORT_QUEUES_MAX];	/* by engine */
 };
@@ -67,6 +99,8 @@ struct engine_stats {
 	counter_t handed_over, handed_in, handover_full;
 	counter_t accepted, accept_waits;
 	counter_t clients, contexts;	/* gauges */
+	counter_t policy_denied, policy_connect_rate, policy_accept_rate;
+	counter_t access_denied;	/* SYNs of sources not allowed */
 	counter_t frame_dropped;	/* no frame to send with: sent later */
 	counter_t cpu_us;		/* thread CPU time, refreshed now and then */
 };

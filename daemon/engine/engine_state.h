@@ -123,6 +123,11 @@ struct context {
 	int32_t early[CMD_OPTS];
 };
 
+/* So many a second, a second's worth at once (policy.c). */
+struct rate {
+	uint64_t full_us;	/* when the bucket is full again */
+};
+
 enum client_state { CLIENT_NONE, CLIENT_LIVE, CLIENT_LEAVING };
 
 struct client {
@@ -137,6 +142,8 @@ struct client {
 	uint32_t quota, open;		/* connections */
 	uint8_t *segment;
 	struct arena *arena;
+	const struct engine_policy *policy;	/* NULL: none */
+	struct rate connects, accepts;
 	struct wake_shared *wake;	/* "engine e does not look" */
 	struct context *contexts;
 	mono_t last_command, grace_end;
@@ -219,6 +226,9 @@ struct engine {
 	uint32_t member_fresh;
 	struct member *member_free;
 	uint32_t due_head;		/* listeners, by index */
+	mono_t accept_again;		/* a rate held one up until then; 0: no */
+	struct engine_access access[ENGINE_ACCESS_MAX];
+	uint32_t access_count;
 
 	uint32_t deferred[DEFERRED_MAX];	/* dirty, no frame this turn */
 	uint32_t deferred_count;
@@ -328,6 +338,13 @@ bool client_demote(struct engine *e, struct client *c);
 mono_t client_next_due(const struct engine *e);
 struct context *context_find(struct engine *e, uint32_t client,
 			     uint32_t number);
+
+/* ---- policy.c ---- */
+/* One more now?  0 a second: as many as there are. */
+bool rate_take(struct rate *r, uint32_t per_second, mono_t now);
+void access_set(struct engine *e, const struct engine_access *list,
+		uint32_t count);
+bool access_denies(const struct engine *e, const struct net_rx *in);
 
 /* ---- mail_in.c ---- */
 uint32_t mail_turn(struct engine *e);

@@ -71,8 +71,10 @@ static int live(struct engine *e, const struct engine_live *next)
 {
 	int err = tcp_configure(e->tcp, &next->tcp);
 
-	if (!err)
-		e->cfg.spin_us = next->spin_us[e->cfg.index];
+	if (err)
+		return err;
+	e->cfg.spin_us = next->spin_us[e->cfg.index];
+	access_set(e, next->access, next->access_count);
 	return err;
 }
 

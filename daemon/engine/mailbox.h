@@ -65,6 +65,7 @@ struct mail {
 			void *arena;		/* struct arena, initialised */
 			int wake_rd;		/* client's wakes arrive here */
 			uint32_t quota_conns;
+			const void *policy;	/* struct engine_policy */
 		} client;
 		struct {
 			uint32_t client, slab, cls, zero;

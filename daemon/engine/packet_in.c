@@ -141,6 +141,10 @@ static void segment(struct engine *e, struct burst *b, const struct net_rx *in,
 		.l4_len = in->l4_len, .port = in->port, .ecn = in->ecn,
 		.csum_ok = in->csum_ok,
 	};
+	if (e->access_count && access_denies(e, in)) {
+		count(&e->stats.access_denied);
+		return;
+	}
 	hash = tcp_rx_hash(e->tcp, rx);
 	if (owner_of(e, hash) != e->cfg.index) {
 		hand_over_tcp(e, rx, hash);

@@ -174,6 +174,8 @@ static mono_t next_due(struct engine *e)
 	mono_t due = earlier(tcp_next_due(e->tcp), net_next_due(e->net));
 
 	due = earlier(due, client_next_due(e));
+	if (e->accept_again.us)
+		due = earlier(due, e->accept_again);
 	if (e->stopping)
 		due = earlier(due, e->stop_end);
 	for (uint32_t i = 0; i < e->port_count; i++)

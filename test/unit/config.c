@@ -71,7 +71,9 @@ static struct config *load(const char *text, int *rc, char *err)
 	"socket, admin, pidfile, log, group, arp_conf, route_conf, " \
 	"stop_grace_ms, drain_s, sandbox"
 #define KEYS_PORT "driver, device, address, mtu, mac, zero_copy, frames"
-#define SECTIONS "daemon, engine, port NAME, route, neighbour, tcp, limits"
+#define SECTIONS \
+	"daemon, engine, port NAME, route, neighbour, tcp, limits, " \
+	"policy NAME, access"
 #define CORES \
 	"auto, or a list such as 0,1 or 2-5 of at most 16 different cores"
 #define ADDRESSES \

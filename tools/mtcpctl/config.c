@@ -259,6 +259,37 @@ static int log_levels(const struct verb *v)
 	return data ? 0 : 1;
 }
 
+static int policy(const struct verb *v)
+{
+	static const char *const heads[] = { "-policy", "-user", "-group",
+		"-attach", "clients" };
+	json_t *data = talk(v, json_pack("{s:s}", "cmd", "policy"));
+	const json_t *x;
+	struct table t;
+	size_t i;
+
+	if (!data || v->json) {
+		json_decref(data);
+		return data ? 0 : 1;
+	}
+	table_begin(&t, 5, heads);
+	json_array_foreach(json_object_get(data, "policies"), i, x) {
+		table_add(&t, "%s", str(x, "name"));
+		table_add(&t, "%s", str(x, "user"));
+		table_add(&t, "%s", str(x, "group"));
+		table_add(&t, "%s", json_is_true(json_object_get(x, "attach")) ?
+			  "yes" : "no");
+		table_add(&t, "%lld", json_integer_value(
+			json_object_get(x, "clients")));
+	}
+	table_end(&t);
+	printf("%lld programs refused, %lld listens denied\n",
+	       json_integer_value(json_object_get(data, "refused")),
+	       json_integer_value(json_object_get(data, "listen_denied")));
+	json_decref(data);
+	return 0;
+}
+
 static int drain(const struct verb *v)
 {
 	json_t *request = json_pack("{s:s}", "cmd", "drain"), *data;
@@ -312,6 +343,8 @@ int run_change(const struct options *o)
 		return config(&v);
 	if (!strcmp(name, "reload"))
 		return reload(&v);
+	if (!strcmp(name, "policy"))
+		return policy(&v);
 	if (!strcmp(name, "drain"))
 		return drain(&v);
 	if (!strcmp(name, "log"))

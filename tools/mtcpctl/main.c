@@ -31,6 +31,8 @@ static const struct command commands[] = {
 	  "import FILE...", NULL, run_change, false },
 	{ "reload", "", "reads the configuration again", NULL, run_change,
 	  false },
+	{ "policy", "", "who may do what, and how often it was denied", NULL,
+	  run_change, false },
 	{ "drain", "[SECONDS]", "no new connections, then mtcpd ends", NULL,
 	  run_change, false },
 	{ "log", "[LEVEL [FAC]]", "levels of the log, live", NULL, run_change,

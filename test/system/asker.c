@@ -1,0 +1,137 @@
+/*
+ * asker.c - a program that says what mtcpd lets it do, for the system tests
+ *
+ *	asker MTCP_CONF { listen PORT | from ADDRESS PORT | connect ADDRESS PORT |
+ *			  accept COUNT | hold SECONDS }...
+ *
+ * Each word is done in turn and answered by a line: "ok", or an errno's name.
+ * `from` binds the next connect.  `accept` takes from the last listener and
+ * says how long it took.
+ *
+ * Threads   One.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <mtcp_api.h>
+#include <mtcp_ext.h>
+
+struct asker {
+	mctx_t mctx;
+	int listener;
+	struct sockaddr_in from;	/* of the next connect */
+};
+
+static void say(const char *what, int rc)
+{
+	printf("%s: %s\n", what, rc >= 0 ? "ok" : strerrorname_np(errno));
+	fflush(stdout);
+}
+
+static struct sockaddr_in address(const char *quad, const char *port)
+{
+	struct sockaddr_in sin = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtoul(port, NULL, 10)) };
+
+	sin.sin_addr.s_addr = inet_addr(quad);
+	return sin;
+}
+
+static void do_listen(struct asker *a, const char *port)
+{
+	struct sockaddr_in sin = address("0.0.0.0", port);
+	int s = mtcp_socket(a->mctx, AF_INET, SOCK_STREAM, 0), rc;
+
+	mtcp_setsock_block(a->mctx, s);
+	rc = mtcp_bind(a->mctx, s, (struct sockaddr *)&sin, sizeof(sin));
+	if (rc >= 0)
+		rc = mtcp_listen(a->mctx, s, 128);
+	a->listener = s;
+	say("listen", rc);
+}
+
+static void do_connect(struct asker *a, const char *quad, const char *port)
+{
+	struct sockaddr_in sin = address(quad, port);
+	int s = mtcp_socket(a->mctx, AF_INET, SOCK_STREAM, 0), rc = s;
+
+	if (s >= 0)
+		mtcp_setsock_block(a->mctx, s);
+	if (s >= 0 && a->from.sin_port)
+		rc = mtcp_bind(a->mctx, s, (struct sockaddr *)&a->from,
+			       sizeof(a->from));
+	a->from.sin_port = 0;
+	if (rc >= 0)
+		rc = mtcp_connect(a->mctx, s, (struct sockaddr *)&sin,
+				  sizeof(sin));
+	say("connect", rc);
+}
+
+static void do_accept(struct asker *a, int count)
+{
+	struct timespec from, to;
+	int rc = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (int i = 0; i < count && rc >= 0; i++)
+		rc = mtcp_accept(a->mctx, a->listener, NULL, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	say("accept", rc);
+	printf("accepted in %ld ms\n", (to.tv_sec - from.tv_sec) * 1000 +
+	       (to.tv_nsec - from.tv_nsec) / 1000000);
+	fflush(stdout);
+}
+
+/* How many words it used; 0: not understood. */
+static int one(struct asker *a, char **w, int left)
+{
+	if (left >= 2 && !strcmp(w[0], "listen")) {
+		do_listen(a, w[1]);
+		return 2;
+	}
+	if (left >= 3 && !strcmp(w[0], "from")) {
+		a->from = address(w[1], w[2]);
+		return 3;
+	}
+	if (left >= 3 && !strcmp(w[0], "connect")) {
+		do_connect(a, w[1], w[2]);
+		return 3;
+	}
+	if (left >= 2 && !strcmp(w[0], "accept")) {
+		do_accept(a, atoi(w[1]));
+		return 2;
+	}
+	if (left >= 2 && !strcmp(w[0], "hold")) {
+		sleep((unsigned int)atoi(w[1]));
+		return 2;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct asker a = { .listener = -1 };
+	int at = 2, used;
+
+	if (argc < 2)
+		return 2;
+	if (mtcp_init(argv[1]) < 0) {
+		say("attach", -1);
+		return 1;
+	}
+	a.mctx = mtcp_create_context(0);
+	say("attach", a.mctx ? 0 : -1);
+	while (a.mctx && at < argc) {
+		used = one(&a, argv + at, argc - at);
+		if (!used)
+			return 2;
+		at += used;
+	}
+	return a.mctx ? 0 : 1;
+}

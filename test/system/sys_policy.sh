@@ -1,0 +1,139 @@
+#!/bin/sh
+# What policies allow by user and group: attaching, TCP ports, addresses, how
+# many, how fast; whose SYNs a TCP port takes.  Others notice nothing.
+set -u
+. "$(dirname "$0")/lib.sh"
+need ab curl setpriv
+sys_begin xdp
+www
+chmod 755 "$TMP" "$TMP/www"
+mtcpd_conf d <<EOF2
+address = 10.77.0.22/24
+[policy admin]
+user = root
+[policy web]
+user = nobody
+ports = 81,8000-8010
+addresses = $IP_D
+clients = 2
+connections = 3
+memory = 32M
+connect_rate = 4
+accept_rate = 20
+[policy rest]
+attach = no
+[access]
+82 = allow 10.77.0.1/32
+83 = deny 10.77.0.0/24
+84 = allow 10.99.0.0/16
+EOF2
+mtcpd_start d
+chmod 666 "$TMP/d.sock"
+serve "$TMP/www"
+conf=$(app_conf 1000)
+chmod 644 "$conf"
+
+# asks UID WORDS... - asker as that user; what it says in asked
+asks()
+{
+	uid=$1
+	shift
+	in_daemon timeout 30 setpriv --reuid "$uid" --regid "$uid" --clear-groups \
+		"$(bin asker)" "$conf" "$@" >"$TMP/asked" 2>"$TMP/asked.err"
+}
+answered() { tr '\n' ' ' <"$TMP/asked"; }
+expect()
+{
+	[ "$(answered)" = "$1 " ] ||
+		fail "expected '$1', not '$(answered)': $(cat "$TMP/asked.err")"
+}
+
+asks 60001
+expect 'attach: EACCES'
+grep -q 'may not attach' "$TMP/mtcpd-d.log" || fail "no word of it"
+pass "a user whom no policy lets attach: EACCES"
+
+asks 65534 listen 81 listen 80 listen 8000 listen 8010 listen 8011
+expect 'attach: ok listen: EACCES listen: EACCES listen: EACCES listen: EACCES listen: EACCES'
+pass "all addresses are not one's own: EACCES"
+ctl d config set policy.web.addresses any >/dev/null || fail "set addresses"
+asks 65534 listen 81 listen 82 listen 8000 listen 8010 listen 8011 listen 0
+expect 'attach: ok listen: ok listen: EACCES listen: ok listen: ok listen: EACCES listen: EACCES'
+pass "TCP ports that the policy does not give: EACCES"
+
+# A kernel server for connects.
+in_bg sink "$NS_P" python3 -c "
+import socket
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(('$IP_P', 9000)); s.listen(100)
+keep = []
+while True: keep.append(s.accept())"
+listens() { in_peer ss -ltn | grep -q ':9000 '; }
+wait_until 50 listens || fail "no sink"
+c="connect $IP_P 9000"
+# shellcheck disable=SC2086
+asks 65534 from "$IP_D" 81 $c from "$IP_D" 79 $c from 10.77.0.22 8001 $c
+expect 'attach: ok connect: ok connect: EACCES connect: ok'
+ctl d config set policy.web.addresses "$IP_D" >/dev/null || fail "set"
+# shellcheck disable=SC2086
+asks 65534 hold 1 from 10.77.0.22 8002 $c $c
+expect 'attach: ok connect: EACCES connect: ok'
+pass "TCP ports and addresses that connections come from: EACCES"
+
+# shellcheck disable=SC2086
+asks 65534 hold 1 $c $c $c $c
+expect 'attach: ok connect: ok connect: ok connect: ok connect: EMFILE'
+ctl d config set policy.web.connections 100 >/dev/null || fail "set"
+# shellcheck disable=SC2086
+asks 65534 $c $c $c $c $c hold 1 $c
+expect 'attach: ok connect: ok connect: ok connect: ok connect: ok connect: EAGAIN connect: ok'
+pass "connections over the quota: EMFILE; faster than the rate: EAGAIN"
+
+ctl d config set policy.web.addresses any >/dev/null || fail "set"
+asks 65534 listen 81 hold 2 &
+one=$!
+app second setpriv --reuid 65534 --regid 65534 --clear-groups \
+	"$(bin asker)" "$conf" listen 8001 accept 30
+second=$BG_PID
+attached() { [ "$(ctl d --json policy | json 'd["policies"][1]["clients"]')" = 2 ]; }
+wait_until 30 attached || fail "not two: $(ctl d policy)"
+in_daemon timeout 30 setpriv --reuid 65534 --regid 65534 --clear-groups \
+	"$(bin asker)" "$conf" >"$TMP/third" 2>&1
+grep -q 'attach: EUSERS' "$TMP/third" || fail "a third: $(cat "$TMP/third")"
+pass "programs over the quota: EUSERS"
+
+# 30 connections at 20 a second: 20 at once, the rest takes half a second.
+in_peer python3 -c "
+import socket, time
+k = [socket.create_connection(('$IP_D', 8001), 10) for _ in range(30)]
+time.sleep(3)" &
+wait_until 100 gone "$second" || fail "not accepted: $(cat "$TMP/second.log")"
+ms=$(sed -n 's/accepted in \([0-9]*\) ms/\1/p' "$TMP/second.log")
+[ "${ms:-0}" -ge 400 ] || fail "30 accepts in ${ms:-?} ms: $(cat "$TMP/second.log")"
+wait $one
+pass "accepts are slowed to the rate: 30 in $ms ms"
+
+# Sources.
+app src "$(bin asker)" "$conf" listen 82 listen 83 listen 84 listen 85 hold 20
+wait_src() { [ "$(grep -c 'listen: ok' "$TMP/src.log")" = 4 ]; }
+wait_until 50 wait_src || fail "$(cat "$TMP/src.log")"
+reaches() { in_peer timeout 1 python3 -c "
+import socket
+socket.create_connection(('$IP_D', $1), 0.7)" 2>/dev/null; }
+reaches 82 || fail "82 allows 10.77.0.1"
+! reaches 83 || fail "83 denies 10.77.0.1"
+! reaches 84 || fail "84 allows others only"
+reaches 85 || fail "85 has no rule"
+n=$(ctl d --json stats | json 'sum(e["access_denied"] for e in d["engines"])')
+[ "$n" -ge 2 ] || fail "$n denied SYNs are counted"
+sed -i 's/^83 = deny/83 = allow/; s/^82 = allow/82 = deny/' "$TMP/d.conf"
+ctl d reload >/dev/null || fail reload
+reaches 83 || fail "83 allows 10.77.0.1 now"
+! reaches 82 || fail "82 denies it now"
+pass "sources of SYNs, live; $n denied ones counted"
+
+fetch / -o /dev/null || fail "others are disturbed"
+ctl d policy | grep -q 'listens denied' || fail "$(ctl d policy)"
+[ "$(ctl d --json policy | json 'd["refused"]')" -ge 2 ] || fail "$(ctl d policy)"
+pass "refusals are counted, others serve on"
+sys_end
