@@ -16,7 +16,7 @@ struct field {
 #define E(f)	{ #f, offsetof(struct engine_stats, f) }
 static const struct field engine_fields[] = {
 	E(loops), E(busy_loops), E(sleeps), E(wakes_sent), E(wakes_received),
-	E(commands), E(events), E(stale_handles), E(rings_full),
+	E(commands), E(events), E(stale_handles), E(rings_full), E(send_stalls),
 	E(handed_over), E(handed_in), E(handover_full), E(accepted),
 	E(accept_waits), E(clients), E(contexts), E(frame_dropped),
 	E(policy_denied), E(policy_connect_rate), E(policy_accept_rate),

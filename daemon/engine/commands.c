@@ -453,7 +453,8 @@ static command_fn *const commands[CMD_TYPES] = {
 	[CMD_OPTION] = do_option,
 };
 
-/* Runs the record at slot @at of @waiting; returns its slots, 0: hostile. */
+/* Runs the record at slot @at of @waiting; returns its slots, 0: hostile, or
+ * it must wait. */
 static uint32_t run(struct engine *e, struct context *c, uint32_t at,
 		    uint32_t waiting)
 {
@@ -465,6 +466,10 @@ static uint32_t run(struct engine *e, struct context *c, uint32_t at,
 	uint32_t slots;
 
 	ring_copy(&c->cmd, at, in.bytes);
+	if (in.one.type == CMD_SEND && !tcp_may_send(e->tcp, c->client->slot)) {
+		count(&e->stats.send_stalls);
+		return 0;	/* it waits, and what is behind it */
+	}
 	slots = cmd_slots(in.one.type);
 	if (slots == 0 || at + slots > waiting) {
 		bad(e, c, DETACH_BAD_RECORD);
@@ -493,7 +498,11 @@ static uint32_t take(struct engine *e, struct context *c, uint32_t budget)
 	}
 	while (done < (uint32_t)waiting && done < budget && !c->client->bad &&
 	       c->notes < NOTES_STALL) {
-		done += run(e, c, done, (uint32_t)waiting);
+		uint32_t slots = run(e, c, done, (uint32_t)waiting);
+
+		if (slots == 0)
+			break;
+		done += slots;
 		records++;
 	}
 	if (done == 0)

@@ -96,6 +96,7 @@ struct engine_live {
 struct engine_stats {
 	counter_t loops, busy_loops, sleeps, wakes_sent, wakes_received;
 	counter_t commands, events, stale_handles, rings_full;
+	counter_t send_stalls;		/* commands that wait for memory */
 	counter_t handed_over, handed_in, handover_full;
 	counter_t accepted, accept_waits;
 	counter_t clients, contexts;	/* gauges */

@@ -167,10 +167,12 @@ struct tcp_env {
 	uint64_t random;		/* generator's state */
 	uint32_t challenge_ms, challenge_left;	/* RFC 5961 7 */
 	uint32_t extent_reserve;	/* receiving leaves this many */
+	uint32_t holders_rx, holders_tx;	/* clients with extents */
 	uint32_t cookie_until_ms;	/* SYN cookies may be out; 0: never */
 	uint16_t port_mtu[TCP_PORTS_MAX];
 	uint8_t rcv_wscale;		/* that we offer */
 	struct arena *arenas[TCP_CLIENTS_MAX];
+	uint32_t held_rx[TCP_CLIENTS_MAX], held_tx[TCP_CLIENTS_MAX];
 	_Alignas(64) struct tcp_stats stats;
 };
 
@@ -493,6 +495,18 @@ void send_limit_update(const struct tcp_env *env, struct tcb *t);
 uint32_t send_limit(const struct tcp_env *env, const struct tcb *t);
 void extents_free(struct tcp_env *env, struct tcb *t, uint32_t head);
 void extent_free(struct tcp_env *env, struct tcb *t, uint32_t extent);
+
+/* ---- tcp_memory.c ---- */
+
+/* @client holds so many extents more (or fewer). */
+void mem_hold(struct tcp_env *env, uint32_t client, int32_t rx, int32_t tx);
+bool mem_may_receive(const struct tcp_env *env, uint32_t client);
+bool mem_may_open(const struct tcp_env *env);
+/* What is left of a send limit, and of a window with @queued unread bytes. */
+uint32_t mem_send_limit(const struct tcp_env *env, const struct tcb *t,
+			uint32_t limit);
+uint32_t mem_window(const struct tcp_env *env, const struct tcb *t,
+		    uint32_t window, uint32_t queued);
 
 /* ---- tcp_out.c ---- */
 

@@ -61,6 +61,7 @@ enum tcp_drop {
 	TCP_DROP_REPLY_FULL,	/* an answer without connection had no room */
 	TCP_DROP_STATE,		/* makes no sense in this state */
 	TCP_DROP_SOURCE,	/* a source that cannot be: itself, broadcast */
+	TCP_DROP_MEMORY,	/* SYN: extents are nearly used up */
 	TCP_DROPS
 };
 
@@ -94,9 +95,9 @@ struct tcp_config {
 	uint32_t delack_ms;		/* default 40 */
 	uint32_t quick_acks;		/* full segments acked at once at first: 16 */
 	uint32_t rcv_wnd_initial;	/* bytes, default 65535 */
-	uint32_t rcv_wnd_max;		/* bytes, default 6 MiB, <= 16 MiB */
+	uint32_t rcv_wnd_max;		/* bytes, default 16 MiB and at most */
 	uint32_t snd_buf_initial;	/* send limit at first; default 256 KiB */
-	uint32_t snd_buf_max;		/* default 4 MiB */
+	uint32_t snd_buf_max;		/* default 32 MiB: twice the window */
 	uint32_t initial_cwnd;		/* segments, default 10 (RFC 6928) */
 	uint32_t keep_idle_s, keep_intvl_s, keep_cnt;
 	uint32_t fin_wait2_ms;		/* orphans only; default 60000 */
@@ -226,6 +227,10 @@ int tcp_assign(struct tcp_env *env, uint32_t conn, uint32_t client,
  * after shutdown or reset (the reference is then dropped here). */
 int tcp_send(struct tcp_env *env, uint32_t conn, uint32_t block,
 	     uint32_t offset, uint32_t len, bool more, mono_t now);
+
+/* May @client send now?  If not its commands wait: extents are scarce, and it
+ * has more than its share (tcp_memory.c). */
+bool tcp_may_send(const struct tcp_env *env, uint32_t client);
 
 /* The client has read @bytes of announced data.  -EPROTO if more than that. */
 int tcp_consumed(struct tcp_env *env, uint32_t conn, uint32_t bytes, mono_t now);

@@ -29,6 +29,7 @@ static const char *const drop_names[] = {
 	[TCP_DROP_REPLY_FULL] = "reply_full",
 	[TCP_DROP_STATE] = "state",
 	[TCP_DROP_SOURCE] = "source",
+	[TCP_DROP_MEMORY] = "memory",
 };
 _Static_assert(sizeof(drop_names) / sizeof(drop_names[0]) == TCP_DROPS,
 	       "a name each");
@@ -138,7 +139,8 @@ int tcp_list(const struct tcp_env *env, uint32_t *cursor, struct tcp_info *out,
 
 bool tcp_is_empty(const struct tcp_env *env)
 {
-	return counter_get(&env->stats.conns) == 0 && env->syns.used == 0 &&
+	return env->holders_rx == 0 && env->holders_tx == 0 &&
+	       counter_get(&env->stats.conns) == 0 && env->syns.used == 0 &&
 	       env->tws.used == 0 && env->extents.used == 0 &&
 	       env->exts.used == 0;
 }

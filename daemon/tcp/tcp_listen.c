@@ -367,6 +367,17 @@ static void syn_fill(const struct tcp_env *env, struct syn_rec *r,
 
 /* ---- completion ---- */
 
+/* Since its only SYN-ACK, to 8 ms: a peer without timestamps tells no better,
+ * and who only receives needs it for his window. */
+static uint32_t answer_ms(const struct tcp_env *env, const struct syn_rec *r)
+{
+	uint16_t left = (uint16_t)(r->due_8ms - (uint16_t)(now_ms(env) >> 3));
+	uint32_t rto_ms = level_rto_ms(env, r->retries);
+
+	return left * 8u < rto_ms ? rto_ms - left * 8u : 0;
+}
+
+
 static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 		  const struct seg *s, enum tcp_transition how, bool measured)
 {
@@ -398,6 +409,11 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 				       s->wnd << t->snd_wscale;
 	t->snd_wl1 = s->seq;
 	t->snd_wl2 = s->ack;
+	if (measured && !(t->flags & T_TS) && !r->retries) {
+		rtt_ms = answer_ms(env, r);
+		if (rtt_ms >= 2 * 8)	/* else it is the clock's grain */
+			rtt_sample(env, t, rtt_ms * 1000);
+	}
 	if (measured && (t->flags & T_TS) && (s->opt.has & OPT_TS)) {
 		rtt_ms = tcp_ts_now(env, t->hash) - s->opt.tsecr;
 		if (rtt_ms <= 60000)
@@ -545,6 +561,10 @@ struct tcb *listen_in(struct tcp_env *env, const struct flow_tuple *tuple,
 	counter_add(&env->stats.syns_in, 1);
 	if (env->listeners[i].accept_count >= env->listeners[i].backlog) {
 		drop(env, TCP_DROP_BACKLOG);
+		return NULL;
+	}
+	if (!mem_may_open(env)) {
+		drop(env, TCP_DROP_MEMORY);
 		return NULL;
 	}
 	if (cookie_wanted(env)) {

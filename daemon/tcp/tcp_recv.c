@@ -56,12 +56,13 @@ uint32_t extent_copy_in(struct tcp_env *env, struct tcb *t, seq_t seq,
 	struct arena *a = arena_of(env, t);
 	uint32_t block, i;
 
-	if (!a || env->extents.count - env->extents.used <= env->extent_reserve)
+	if (!a || !mem_may_receive(env, t->user.client))
 		return 0;
 	block = get_block(a, len);
 	if (block == BLOCK_NONE)
 		return 0;
 	i = pool_get(&env->extents);	/* the reserve says there is one */
+	mem_hold(env, t->user.client, 1, 0);
 	*extent_at(env, i) = (struct extent){ .block = block, .seq = seq };
 	extent_append(env, t, extent_at(env, i), bytes, len);
 	return i;
@@ -160,7 +161,7 @@ static uint32_t recv_free(const struct tcp_env *env, const struct tcb *t)
 	uint32_t limit = recv_limit(env, t);
 	uint32_t queued = rcv_data_end(t) - t->rcv_read;
 
-	return limit > queued ? limit - queued : 0;
+	return mem_window(env, t, limit > queued ? limit - queued : 0, queued);
 }
 
 /* RFC 9293 3.8.6.2.2: a window moves by a segment or half the buffer. */

@@ -22,6 +22,14 @@ void extent_free(struct tcp_env *env, struct tcb *t, uint32_t extent)
 	if (a)		/* else the client and its memory are gone */
 		block_unref(a, extent_at(env, extent)->block);
 	pool_put(&env->extents, extent);
+	mem_hold(env, t->user.client, -1, 0);
+}
+
+/* One of the send queue. */
+static void sent_free(struct tcp_env *env, struct tcb *t, uint32_t extent)
+{
+	mem_hold(env, t->user.client, 1, -1);
+	extent_free(env, t, extent);	/* which counts one received less */
 }
 
 void extents_free(struct tcp_env *env, struct tcb *t, uint32_t head)
@@ -42,7 +50,12 @@ void send_rewind(struct tcb *t)
 
 void send_discard(struct tcp_env *env, struct tcb *t)
 {
-	extents_free(env, t, t->snd_head);
+	while (t->snd_head) {
+		uint32_t next = extent_at(env, t->snd_head)->next;
+
+		sent_free(env, t, t->snd_head);
+		t->snd_head = next;
+	}
 	t->snd_head = t->snd_tail = t->snd_cur = 0;
 	t->snd_una = t->snd_nxt = t->snd_max;
 	if (seq_lt(t->snd_end, t->snd_una))
@@ -71,7 +84,7 @@ void send_acked(struct tcp_env *env, struct tcb *t, seq_t upto)
 		t->snd_head = e->next;
 		if (t->snd_cur == i)
 			t->snd_cur = e->next;
-		extent_free(env, t, i);
+		sent_free(env, t, i);
 	}
 	if (!t->snd_head)
 		t->snd_tail = 0;
@@ -96,11 +109,12 @@ void send_limit_update(const struct tcp_env *env, struct tcb *t)
 /* TCP_NOTSENT_LOWAT bounds what is not on its way yet. */
 uint32_t send_limit(const struct tcp_env *env, const struct tcb *t)
 {
-	uint32_t lowat = set_of(env, t)->notsent_lowat;
+	uint32_t lowat = set_of(env, t)->notsent_lowat, limit;
 	uint32_t flight = t->snd_nxt - t->snd_una;
 
-	if (!lowat || t->snd_limit < flight || t->snd_limit - flight < lowat)
-		return t->snd_limit;
+	limit = mem_send_limit(env, t, t->snd_limit);
+	if (!lowat || limit < flight || limit - flight < lowat)
+		return limit;
 	return flight + lowat;
 }
 
@@ -137,6 +151,7 @@ static bool append(struct tcp_env *env, struct tcb *t, uint32_t block,
 
 	if (!i)
 		return false;
+	mem_hold(env, t->user.client, 0, 1);
 	*extent_at(env, i) = (struct extent){
 		.block = block, .seq = t->snd_end,
 		.off = (uint16_t)offset, .len = (uint16_t)len };

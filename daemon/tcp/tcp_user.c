@@ -81,7 +81,7 @@ int tcp_connect(struct tcp_env *env, const struct tcp_connect *c, mono_t now)
 	if (ref && (flow_kind(ref) != FLOW_TIME_WAIT ||
 		    !timewait_reusable(env, tw_at(env, flow_index(ref)))))
 		return -EADDRINUSE;
-	if (env->tcbs.used >= env->cfg.max_conns)
+	if (env->tcbs.used >= env->cfg.max_conns || !mem_may_open(env))
 		return -ENOBUFS;
 	if (ref)
 		reuse(env, ref, hash, &iss);
@@ -167,6 +167,26 @@ static uint32_t find_seq(const struct tcp_env *env, uint32_t head, seq_t seq)
 	return head;
 }
 
+static int32_t length(const struct tcp_env *env, uint32_t head)
+{
+	int32_t n = 0;
+
+	for (; head; head = extent_at(env, head)->next)
+		n++;
+	return n;
+}
+
+/* The extents of @t are held by @client from now on. */
+static void hold_by(struct tcp_env *env, const struct tcb *t, uint32_t client)
+{
+	const struct tcb_ext *x = ext_of(env, t);
+	int32_t rx = length(env, t->rcv_head) + (x ? length(env, x->ooo_head) : 0);
+	int32_t tx = length(env, t->snd_head);
+
+	mem_hold(env, t->user.client, -rx, -tx);
+	mem_hold(env, client, rx, tx);
+}
+
 static int move_queues(struct tcp_env *env, struct tcb *t, struct arena *from,
 		       struct arena *to)
 {
@@ -185,8 +205,11 @@ static int move_queues(struct tcp_env *env, struct tcb *t, struct arena *from,
 		return -ENOBUFS;
 	}
 	reass_purge(env, t);		/* the peer sends that again */
-	extents_free(env, t, t->rcv_head);
-	extents_free(env, t, t->snd_head);
+	mem_hold(env, t->user.client,
+		 length(env, rx.head) - length(env, t->rcv_head),
+		 length(env, tx.head) - length(env, t->snd_head));
+	free_copies(env, from, t->rcv_head);
+	free_copies(env, from, t->snd_head);
 	t->rcv_head = rx.head;
 	t->rcv_tail = rx.tail;
 	t->snd_head = tx.head;
@@ -209,6 +232,7 @@ int tcp_assign(struct tcp_env *env, uint32_t conn, uint32_t client,
 		if (err)
 			return err;
 	}
+	hold_by(env, t, client);
 	t->user.client = (uint16_t)client;
 	t->user.context = (uint16_t)context;
 	t->user.cookie = cookie;

@@ -71,7 +71,8 @@ static void look_at_info(int s, const char *who)
 
 	printf("%s:\n", who);
 	check(rc == 0, "TCP_INFO", errno);
-	check(i.tcpi_state == TCP_ESTABLISHED, "state", i.tcpi_state);
+	check(i.tcpi_state == TCP_ESTABLISHED ||
+	      i.tcpi_state == TCP_CLOSE_WAIT, "state", i.tcpi_state);
 	check(i.tcpi_snd_mss > 500 && i.tcpi_snd_mss <= 1460, "snd_mss",
 	      i.tcpi_snd_mss);
 	check(i.tcpi_rtt > 0, "rtt", i.tcpi_rtt);

@@ -33,6 +33,8 @@ static void config_default(struct world *w)
 	w->cfg.max_extents = 16384;
 	w->cfg.engines = 1;
 	w->cfg.quick_acks = 0;
+	w->cfg.rcv_wnd_max = 6u << 20;	/* ws 7 */
+	w->cfg.snd_buf_max = 4u << 20;
 	memset(w->cfg.secret, 7, sizeof(w->cfg.secret));
 	w->cfg.random_seed = 1;
 	snprintf(w->cfg.cc, sizeof(w->cfg.cc), "reno");
