@@ -155,6 +155,7 @@ static void take_slot(struct client *cl, uint32_t slot)
 	event_del(cl->late);
 	cl->state = CLIENT_ATTACHED;
 	cl->slot = slot;
+	stats_client_bytes(c, slot, &cl->base_in, &cl->base_out);
 	cl->id = c->next_client++ * TCP_CLIENTS_MAX + slot;
 	c->by_slot[slot] = cl;
 	c->client_count++;

@@ -124,7 +124,7 @@ static int begin_section(struct parse *p, char *text)
 {
 	static const char *const sections[] = { "daemon", "engine", "route",
 						"neighbour", "tcp", "limits",
-						"access" };
+						"access", "metrics" };
 	char *end = strchr(text, ']');
 
 	if (!end || end[1 + strspn(end + 1, " \t")])

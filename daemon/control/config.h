@@ -61,6 +61,12 @@ struct config_port {
 	unsigned int line;
 };
 
+struct config_metrics {
+	char listen[64];		/* ADDRESS:PORT; empty: not at all */
+	char textfile[CONFIG_PATH_BYTES];	/* empty: none */
+	uint32_t textfile_interval_s;
+};
+
 struct config_limits {
 	uint32_t clients, pending_clients, hello_timeout_ms;
 	uint32_t contexts, listeners, connections;
@@ -96,6 +102,7 @@ struct config {
 	uint32_t policy_count;
 	struct engine_access access[ENGINE_ACCESS_MAX];
 	uint32_t access_count;
+	struct config_metrics metrics;
 };
 
 /* Reads @file into @cfg, all defaults first. */

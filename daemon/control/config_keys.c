@@ -77,6 +77,20 @@ static int set_path(const struct config_key *k, void *base, const char *value)
 	return set_text(k, base, value);
 }
 
+static int set_listen(const struct config_key *k, void *base,
+		      const char *value)
+{
+	unsigned int a, b, c, d, port;
+	char more;
+
+	if (strcmp(value, "none") &&
+	    (sscanf(value, "%3u.%3u.%3u.%3u:%5u%c", &a, &b, &c, &d, &port,
+		    &more) != 5 || a > 255 || b > 255 || c > 255 || d > 255 ||
+	     port < 1 || port > 65535))
+		return -EINVAL;
+	return set_text(k, base, value);
+}
+
 static int set_cores(const struct config_key *k, void *base, const char *value)
 {
 	struct config_engine *e =
@@ -366,6 +380,14 @@ static const struct config_key keys[] = {
 	{ "tcp", "keepalive_count", set_uint32, AT(tcp.keep_cnt), RANGE(1, 127),
 	  LIVE },
 
+	{ "metrics", "listen", set_listen, AT(metrics.listen),
+	  .max = TEXT(metrics.listen), .allowed =
+	  "an IPv4 address and port, a.b.c.d:1 - 65535, or none" },
+	{ "metrics", "textfile", set_path, AT(metrics.textfile),
+	  .max = TEXT(metrics.textfile), .allowed = PATH_OR_NONE },
+	{ "metrics", "textfile_interval_s", set_uint32,
+	  AT(metrics.textfile_interval_s), RANGE(1, 3600), .unit = "s" },
+
 	{ "limits", "clients", set_uint32, AT(limits.clients),
 	  RANGE(1, TCP_CLIENTS_MAX - 1), LIVE },
 	{ "limits", "pending_clients", set_uint32, AT(limits.pending_clients),
@@ -422,6 +444,7 @@ static const struct {
 	{ set_text, show_text },
 	{ set_path, show_text },
 	{ set_cc, show_text },
+	{ set_listen, show_text },
 	{ set_driver, show_text },
 	{ set_cores, show_cores },
 	{ set_spin, show_spin },
@@ -500,4 +523,6 @@ void config_defaults(struct config *cfg)
 		.hello_timeout_ms = 5000, .contexts = 64, .listeners = 256,
 		.connections = 1048576, .memory = 1ull << 30,
 	};
+	strcpy(cfg->metrics.listen, "127.0.0.1:9477");
+	cfg->metrics.textfile_interval_s = 15;
 }

@@ -63,11 +63,13 @@ static void start(struct control *c, struct config *cfg, const char *version)
 	engines_start(c);
 	stop_init(c);
 	server_open(c);
+	http_start(c);
 }
 
 /* Only after all engines have stopped. */
 static void finish(struct control *c)
 {
+	http_stop(c);
 	engines_join(c);
 	watchdog_stop(c);
 	clients_free_all(c);

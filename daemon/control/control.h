@@ -45,6 +45,7 @@ struct event_base;
 struct evconnlistener;
 struct control;
 struct client;
+struct http;
 struct json_t;
 
 /* ---- engines.c: threads, ports, mail ---- */
@@ -205,6 +206,7 @@ struct client {
 	uint32_t place_count;
 	uint32_t gone_waiting;		/* engines that hold on to it */
 	uint32_t slabs_denied;
+	uint64_t base_in, base_out;	/* what its slot had counted before */
 	uint32_t bad_requests;
 	struct ctl_request request;	/* the one being answered */
 	struct op op;			/* its question to the engines */
@@ -288,6 +290,19 @@ struct json_t *stats_ports(const struct control *c);
 struct json_t *stats_clients(const struct control *c,
 			     const uint32_t conns[TCP_CLIENTS_MAX]);
 struct json_t *stats_listeners(const struct control *c);
+/* Bytes read and written by a client; by its slot, whoever had it. */
+void stats_client_bytes(const struct control *c, uint32_t slot, uint64_t *in,
+			uint64_t *out);
+
+/* ---- metrics.c, http.c ---- */
+
+struct evbuffer;
+/* Prometheus' text format, or OpenMetrics 1.0. */
+void metrics_write(const struct control *c, struct evbuffer *out,
+		   bool openmetrics);
+/* Listens, starts the textfile; what cannot be had is warned about. */
+void http_start(struct control *c);
+void http_stop(struct control *c);
 
 /* admin_config.c: what may be changed; NULL: no such request. */
 struct json_t *admin_request(struct control *c, const struct json_t *request,
@@ -379,6 +394,8 @@ struct control {
 	bool draining;			/* drain.c */
 	struct event *drain_event;
 	mono_t drain_end, drain_tell;
+
+	struct http *http;		/* NULL: no metrics */
 
 	bool stopping, failed;
 	uint32_t stopped;		/* engines */

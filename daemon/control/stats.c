@@ -238,6 +238,19 @@ json_t *stats_all(const struct control *c)
 	return all;
 }
 
+void stats_client_bytes(const struct control *c, uint32_t slot, uint64_t *in,
+			uint64_t *out)
+{
+	*in = *out = 0;
+	for (uint32_t i = 0; i < c->engine_count; i++) {
+		const struct tcp_client_stats *s =
+			engine_client_stats(c->engines[i], slot);
+
+		*in += counter_get(&s->bytes_in);
+		*out += counter_get(&s->bytes_out);
+	}
+}
+
 static const char *state_text(const struct client *cl)
 {
 	static const char *const names[] = {
@@ -254,6 +267,7 @@ json_t *stats_clients(const struct control *c,
 
 	for (const struct client *cl = c->clients; cl; cl = cl->next) {
 		json_t *one = json_object();
+		uint64_t in, out;
 
 		if (cl->state == CLIENT_NEW) {
 			json_decref(one);
@@ -270,6 +284,9 @@ json_t *stats_clients(const struct control *c,
 		put(one, "quota_bytes", (uint64_t)cl->segment.slabs * SLAB_BYTES);
 		json_object_set_new(one, "huge_pages",
 				    json_boolean(cl->segment.huge));
+		stats_client_bytes(c, cl->slot, &in, &out);
+		put(one, "bytes_in", in - cl->base_in);
+		put(one, "bytes_out", out - cl->base_out);
 		put(one, "slabs_denied", cl->slabs_denied);
 		put(one, "age_us", (uint64_t)mono_diff_us(cl->since, mono_now()));
 		json_array_append_new(all, one);

@@ -26,6 +26,9 @@ uint32_t engine_turn(struct engine *e, mono_t now)
 {
 	uint32_t work;
 
+	if (e->busy)
+		hist_add(&e->stats.loop_us,
+			 (uint32_t)mono_diff_us(e->now, now));
 	e->now = now;
 	count(&e->stats.loops);
 	work = mail_turn(e);
@@ -41,6 +44,7 @@ uint32_t engine_turn(struct engine *e, mono_t now)
 	event_turn(e);
 	event_publish(e);
 	packet_handed_flush(e);
+	e->busy = work != 0;
 	if (work)
 		count(&e->stats.busy_loops);
 	return work;
@@ -368,6 +372,12 @@ struct mailbox *engine_mailbox(struct engine *e)
 const struct engine_stats *engine_stats(const struct engine *e)
 {
 	return &e->stats;
+}
+
+const struct tcp_client_stats *engine_client_stats(const struct engine *e,
+						   uint32_t client)
+{
+	return tcp_client_stats(e->tcp, client);
 }
 
 const struct tcp_stats *engine_tcp_stats(const struct engine *e)

@@ -24,6 +24,7 @@
 
 #include "base/addr.h"
 #include "base/counter.h"
+#include "base/hist.h"
 #include "io/port.h"
 #include "net/net.h"
 #include "tcp/tcp.h"
@@ -104,6 +105,8 @@ struct engine_stats {
 	counter_t access_denied;	/* SYNs of sources not allowed */
 	counter_t frame_dropped;	/* no frame to send with: sent later */
 	counter_t cpu_us;		/* thread CPU time, refreshed now and then */
+	struct hist loop_us;		/* of busy loops, until the next begins */
+	struct hist batch;		/* frames of a burst received */
 };
 
 /* Makes an engine with its queues of @ports; starts no thread yet. */
@@ -128,6 +131,8 @@ uint32_t engine_turn(struct engine *e, mono_t now);
 
 const struct engine_stats *engine_stats(const struct engine *e);
 const struct tcp_stats *engine_tcp_stats(const struct engine *e);
+const struct tcp_client_stats *engine_client_stats(const struct engine *e,
+						   uint32_t client);
 const struct net_stats *engine_net_stats(const struct engine *e);
 const struct engine_config *engine_config(const struct engine *e);
 

@@ -253,6 +253,7 @@ struct engine {
 	int epoll, client_epoll;
 	mono_t last_work, last_watch, last_demote, last_cpu;
 	bool started, stopping, stopped;
+	bool busy;			/* the last turn had work */
 	_Atomic bool sending;	/* others wait for us to end (engine_main) */
 	mono_t stop_end;
 	pthread_t thread;

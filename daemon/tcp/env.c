@@ -478,6 +478,12 @@ uint32_t tcp_send_limit(const struct tcp_env *env, uint32_t conn)
 	return send_limit(env, tcb_at(env, conn));
 }
 
+const struct tcp_client_stats *tcp_client_stats(const struct tcp_env *env,
+						uint32_t client)
+{
+	return &env->client_stats[client % TCP_CLIENTS_MAX];
+}
+
 struct tcp_stats *tcp_stats(struct tcp_env *env)
 {
 	return &env->stats;

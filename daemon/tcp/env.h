@@ -173,6 +173,7 @@ struct tcp_env {
 	uint8_t rcv_wscale;		/* that we offer */
 	struct arena *arenas[TCP_CLIENTS_MAX];
 	uint32_t held_rx[TCP_CLIENTS_MAX], held_tx[TCP_CLIENTS_MAX];
+	struct tcp_client_stats client_stats[TCP_CLIENTS_MAX];
 	_Alignas(64) struct tcp_stats stats;
 };
 

@@ -28,6 +28,7 @@
 
 #include "base/addr.h"
 #include "base/counter.h"
+#include "base/hist.h"
 #include "base/mono.h"
 #include "mem/block.h"
 #include "net/hdr.h"
@@ -441,6 +442,11 @@ void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
 int tcp_list(const struct tcp_env *env, uint32_t *cursor, struct tcp_info *out,
 	     int max);
 
+/* What passed between a client and its connections: read, written. */
+struct tcp_client_stats {
+	counter_t bytes_in, bytes_out;
+};
+
 struct tcp_stats {
 	counter_t drops[TCP_DROPS];
 	counter_t segs_in, segs_out, bytes_in, bytes_out, retrans_segs;
@@ -458,8 +464,12 @@ struct tcp_stats {
 	counter_t tfo_active, tfo_refused, tfo_black_holes, tfo_paused;
 	counter_t syncookies_sent, syncookies_accepted, syncookies_bad;
 	counter_t conns, listeners, time_wait, syn_received;	/* gauges */
+	struct hist rtt_us, connect_us;	/* samples; SYN to SYN-ACK of ours */
 };
 struct tcp_stats *tcp_stats(struct tcp_env *env);
+/* Since tcp_init(), whoever had the slot. */
+const struct tcp_client_stats *tcp_client_stats(const struct tcp_env *env,
+						uint32_t client);
 
 /* Nothing left: no connection, record, extent; for tests. */
 bool tcp_is_empty(const struct tcp_env *env);

@@ -121,6 +121,14 @@ static bool check_syn(struct tcp_env *env, struct tcb *t, const struct seg *s)
 
 /* ---- fifth: ACK ---- */
 
+/* srtt_us is what SYN and SYN-ACK took, unless the SYN was sent again. */
+static void connected(struct tcp_env *env, struct tcb *t)
+{
+	t->flags |= T_CONNECTED;
+	hist_add(&env->stats.connect_us, t->srtt_us ? t->srtt_us :
+		 (now_ms(env) - t->moved_ms) * 1000);
+}
+
 static void established(struct tcp_env *env, struct tcb *t, const struct seg *s)
 {
 	uint32_t iw;
@@ -138,7 +146,7 @@ static void established(struct tcp_env *env, struct tcb *t, const struct seg *s)
 	if (t->flags & T_FIN_QUEUED)
 		tcp_state_set(t, TCP_DO_CLOSE);	/* it was queued meanwhile */
 	if (!t->listener)
-		t->flags |= T_CONNECTED;
+		connected(env, t);
 	else
 		tfo_over(env, t);
 	timer_idle_start(env, t);

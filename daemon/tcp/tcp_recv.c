@@ -232,6 +232,7 @@ int tcp_consumed(struct tcp_env *env, uint32_t conn, uint32_t bytes, mono_t now)
 	env->now = now;
 	if (bytes > t->rcv_told - t->rcv_read)
 		return -EPROTO;
+	counter_add(&env->client_stats[t->user.client].bytes_in, bytes);
 	t->rcv_read += bytes;
 	while (bytes) {
 		uint32_t i = t->rcv_head;

@@ -34,6 +34,7 @@ void rtt_sample(struct tcp_env *env, struct tcb *t, uint32_t us)
 	if (us > RTO_MAX_MS * 1000)
 		us = RTO_MAX_MS * 1000;
 	env->ack_rtt_us = us;
+	hist_add(&env->stats.rtt_us, us);
 	if (t->srtt_us == 0) {			/* 2.2 */
 		t->srtt_us = us;
 		t->rttvar_us = us / 2;

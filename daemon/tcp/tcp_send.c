@@ -194,6 +194,7 @@ int tcp_send(struct tcp_env *env, uint32_t conn, uint32_t block,
 		return -EPIPE;
 	}
 	t->snd_end += len;
+	counter_add(&env->client_stats[t->user.client].bytes_out, len);
 	t->flags = more ? t->flags | T_MORE : t->flags & ~T_MORE;
 	conn_dirty(env, t);
 	return 0;
