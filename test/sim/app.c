@@ -10,7 +10,7 @@
 
 #define PORT_LISTEN	80
 #define RETRY_US	1000000		/* a tuple in TIME_WAIT: again later */
-#define NO_BLOCK_US	20000		/* nothing to write into: again later */
+#define NO_BLOCK_US	200000		/* nothing to write into: again later */
 #define ABORTED_US	300000000	/* the other end of an abort gives up */
 
 __attribute__((format(printf, 2, 3)))

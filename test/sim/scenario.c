@@ -25,12 +25,12 @@ static uint32_t pick(struct kit_rand *r, const uint32_t *values, uint32_t n)
 static void make_impair(struct kit_rand *r, struct wire_impair *im,
 			uint32_t mtu)
 {
-	im->delay_us = log_below(r, 100000);
+	im->delay_us = 50 + log_below(r, 150000);	/* RTT 0.1 to 300 ms */
 	if (kit_one_in(r, 2))
 		im->jitter_us = log_below(r, 20000);
 	if (!kit_one_in(r, 4))
 		im->loss_ppm = kit_below(r, 3) ? kit_below(r, 50000)
-					       : kit_below(r, 200000);
+					       : kit_below(r, 300000);
 	if (kit_one_in(r, 3))
 		im->duplicate_ppm = kit_below(r, 100000);
 	if (kit_one_in(r, 3)) {
@@ -41,11 +41,15 @@ static void make_impair(struct kit_rand *r, struct wire_impair *im,
 		im->corrupt_ppm = kit_below(r, 50000);
 	if (kit_one_in(r, 8)) {
 		im->burst_enter_ppm = kit_below(r, 10000);
-		im->burst_leave_ppm = 100000 + kit_below(r, 500000);
+		im->burst_leave_ppm = 300000 + kit_below(r, 500000);
 	}
 	if (kit_one_in(r, 3)) {
-		im->rate_bps = 100000ull << kit_below(r, 10);
-		im->queue_bytes = 10 * (mtu + 14) + log_below(r, 200000);
+		im->rate_bps = 1000000ull << kit_below(r, 16);
+		if (im->rate_bps > 30000000000)
+			im->rate_bps = 40000000000;
+		/* a few frames, or more than anybody should have */
+		im->queue_bytes = 10 * (mtu + 14) +
+				  log_below(r, kit_one_in(r, 3) ? 2000000 : 200000);
 	}
 }
 
@@ -94,10 +98,14 @@ static void make_tcp(struct kit_rand *r, struct tcp_config *c)
 		c->secret[i] = (uint8_t)kit_rand(r);
 }
 
-static bool lossy(const struct wire_config *w)
+static bool lossy(const struct scenario *s)
 {
+	const struct wire_config *w = &s->wire;
+
 	for (int i = 0; i < 2; i++)
-		if (w->impair[i].loss_ppm > 30000 ||
+		if (s->path[i].police_bps || s->path[i].ack_loss_ppm ||
+		    s->path[i].ack_every ||
+		    w->impair[i].loss_ppm > 30000 ||
 		    w->impair[i].corrupt_ppm > 30000 ||
 		    w->impair[i].burst_enter_ppm || w->impair[i].rate_bps)
 			return true;
@@ -109,7 +117,7 @@ static void make_side(struct scenario *s, struct side_plan *p,
 {
 	make_tcp(r, &p->tcp);
 	/* Long enough that every FIN gets its ACK, however many are lost. */
-	p->tcp.time_wait_ms = lossy(&s->wire) ? 600000 : 60000;
+	p->tcp.time_wait_ms = lossy(s) ? 600000 : 60000;
 	p->mtu = s->wire.mtu;
 	if (kit_one_in(r, 6))
 		p->mtu = p->mtu > 576 ? 576 : 100;
@@ -198,6 +206,7 @@ void scenario_make(struct scenario *s, uint64_t seed)
 	/* Few flows may be long ones, so that windows have time to grow. */
 	max_bytes = s->flows <= 3 && kit_one_in(&r, 6) ? 3000000 : 100000;
 	make_wire(s, &r);
+	path_plan_make(s->path, &r, s->wire.mtu);
 	make_side(s, &s->side[0], &r, max_bytes > 100000);
 	make_side(s, &s->side[1], &r, max_bytes > 100000);
 	for (uint32_t i = 0; i < s->flows; i++)
@@ -247,6 +256,8 @@ void scenario_print(const struct scenario *s, FILE *out)
 		s->wire.caps);
 	print_impair(&s->wire.impair[0], 0, out);
 	print_impair(&s->wire.impair[1], 1, out);
+	path_print(&s->path[0], 0, out);
+	path_print(&s->path[1], 1, out);
 	print_side(&s->side[0], 0, out);
 	print_side(&s->side[1], 1, out);
 	for (uint32_t i = 0; i < s->flows; i++) {

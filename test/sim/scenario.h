@@ -13,6 +13,7 @@
 
 #include "io/port_wire.h"
 #include "kit.h"
+#include "path.h"
 
 #define SIM_FLOWS	20
 #define SIM_CLIENTS	2	/* a side, each with its arena */
@@ -58,6 +59,7 @@ struct side_plan {
 struct scenario {
 	uint64_t seed;
 	struct wire_config wire;
+	struct path_plan path[2];	/* [0]: what side 0 sends */
 	bool static_neigh;	/* corruption would poison ARP */
 	struct side_plan side[2];
 	struct flow_plan flow[SIM_FLOWS];

@@ -4,12 +4,12 @@
 #
 #	seeds.sh SIM 0|1
 #
-# Environment	SIM_SEEDS	both halves together (default 5000)
+# Environment	SIM_SEEDS	both halves together (default 4000)
 #		MTCPD_QUICK=1	1000 where SIM_SEEDS does not say
-#		MTCPD_FULL=1	50000
+#		MTCPD_FULL=1	40000
 set -eu
-seeds=5000
+seeds=4000
 [ "${MTCPD_QUICK:-0}" != 1 ] || seeds=1000
-[ "${MTCPD_FULL:-0}" != 1 ] || seeds=50000
+[ "${MTCPD_FULL:-0}" != 1 ] || seeds=40000
 half=$((${SIM_SEEDS:-$seeds} / 2))
 exec "$1" --seeds $half --from $(($2 * half + 1))

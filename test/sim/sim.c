@@ -31,6 +31,7 @@
 
 struct sim {
 	struct scenario plan;
+	struct path path;
 	struct wire *wire;
 	struct side side[2];
 	struct app app;
@@ -77,9 +78,12 @@ static void sim_init(struct sim *m, uint64_t seed, const struct rss *rss,
 	scenario_make(&m->plan, seed);
 	if (verbose)
 		scenario_print(&m->plan, stdout);
+	m->now = (mono_t){ START_US };
+	path_init(&m->path, m->plan.path, seed, m->now);
+	m->plan.wire.filter = path_filter;
+	m->plan.wire.filter_arg = &m->path;
 	rc = wire_create(&m->wire, &m->plan.wire);
 	ENSURE(rc == 0, "a wire within its limits");
-	m->now = (mono_t){ START_US };
 	for (int i = 0; i < 2; i++) {
 		m->side[i].trace = verbose;
 		side_init(&m->side[i], i, &m->plan, m->wire, rss);
@@ -102,6 +106,8 @@ static void sim_turn(struct sim *m)
 	app_turn(&m->app, m->now);
 	side_output(&m->side[0], m->now);
 	side_output(&m->side[1], m->now);
+	for (int i = 0; i < 2; i++)
+		path_replay(&m->path, i, m->side[i].port, m->now);
 	if (++m->turns % CHECK_EVERY)
 		return;
 	tcp_check(m->side[0].env);
