@@ -318,7 +318,7 @@ int flight_report(struct tcp_env *env, uint32_t conn, uint32_t generation,
 	flight_note(env, t);
 	tcp_describe(env, conn, &out->info);
 	out->now_us = now.us;
-	out->limit = limit_of(t);
+	out->limit = (uint8_t)limit_of(t);
 	out->max_snd_wnd = t->max_snd_wnd;
 	out->snd_limit = t->snd_limit;
 	out->rcv_limit = t->rcv_limit;
@@ -327,6 +327,6 @@ int flight_report(struct tcp_env *env, uint32_t conn, uint32_t generation,
 	r = &env->flight[conn & env->flight_mask];
 	if (is_mine(r, conn, t))
 		copy_record(r, t, out);
-	out->verdict = flight_verdict(out);
+	out->verdict = (uint8_t)flight_verdict(out);
 	return 0;
 }

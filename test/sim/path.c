@@ -209,12 +209,16 @@ static bool ack_dropped(struct path_way *w, mono_t now)
 
 /* ---- old duplicates ---- */
 
-static void keep(struct path_way *w, const struct frame *f, mono_t now)
+/* No SYNs: where both connect, an old one rightly ends in ECONNREFUSED (RFC 9293
+ * 3.10.7.4, second). */
+static void keep(struct path_way *w, const struct frame *f, const struct view *v,
+		 mono_t now)
 {
 	struct path_old *o;
 	uint32_t i = w->old_count;
 
-	if (!w->plan.old_ppm || f->len > PATH_KEPT_BYTES || f->gso_size)
+	if (!w->plan.old_ppm || f->len > PATH_KEPT_BYTES || f->gso_size ||
+	    (v->tcp->flags & TCP_SYN))
 		return;
 	if (kit_below(&w->rand, 1000000) < w->plan.old_ppm)
 		w->owed++;
@@ -272,6 +276,6 @@ bool path_filter(void *arg, int from, struct frame *f, mono_t now)
 		changed |= rewrite_syn(&w->plan, &v);
 	if (changed)
 		sum_again(f, &v);
-	keep(w, f, now);
+	keep(w, f, &v, now);
 	return true;
 }

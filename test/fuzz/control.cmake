@@ -1,0 +1,1 @@
+mtcpd_fuzz_test(config mtcpd_control)
