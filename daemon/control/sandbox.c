@@ -177,7 +177,7 @@ static int add_sockets(scmp_filter_ctx f)
 
 	for (size_t i = 0; i < CALLS(families) && !rc; i++)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_EQ, families[i]));
+				      SCMP_A0(SCMP_CMP_EQ, families[i], 0));
 	return rc;
 }
 
@@ -191,7 +191,7 @@ static int add_bpf(scmp_filter_ctx f)
 
 	for (size_t i = 0; i < CALLS(commands) && !rc; i++)
 		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-				      SCMP_A0(SCMP_CMP_EQ, commands[i]));
+				      SCMP_A0(SCMP_CMP_EQ, commands[i], 0));
 	return rc;
 }
 
