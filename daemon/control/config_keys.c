@@ -347,6 +347,7 @@ static const struct config_key keys[] = {
 	  LIVE, .unit = "segments" },
 	{ "tcp", "timestamps", set_bool, AT(tcp.timestamps),
 	  .allowed = YES_NO, LIVE },
+	{ "tcp", "sack", set_bool, AT(tcp.sack), .allowed = YES_NO, LIVE },
 	{ "tcp", "window_scaling", set_bool, AT(tcp.window_scaling),
 	  .allowed = YES_NO },
 	{ "tcp", "rcv_wnd_initial", set_uint32, AT(tcp.rcv_wnd_initial),

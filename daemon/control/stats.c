@@ -28,6 +28,10 @@ static const struct field engine_fields[] = {
 static const struct field tcp_fields[] = {
 	T(segs_in), T(segs_out), T(bytes_in), T(bytes_out), T(retrans_segs),
 	T(rsts_in), T(rsts_out), T(dup_acks_in), T(fast_retransmits),
+	T(sacks_in), T(sacks_out), T(sacks_bad), T(dsacks_in), T(dsacks_out),
+	T(sack_recoveries), T(sack_reneged), T(sack_forgotten),
+	T(rack_lost), T(lost_retransmits), T(reordered), T(tlp_probes),
+	T(tlp_recoveries), T(undo_frto), T(undo_eifel), T(undo_dsack),
 	T(timeouts), T(syns_in), T(passive_opens), T(active_opens),
 	T(connect_failures), T(resets), T(out_of_order),
 	T(zero_window_probes), T(challenge_acks), T(time_wait_reused),

@@ -22,6 +22,7 @@ void tcp_config_default(struct tcp_config *cfg)
 		.keep_idle_s = 7200, .keep_intvl_s = 75, .keep_cnt = 9,
 		.mtu_probing = TCP_PROBING_ON, .min_pmtu = 552,
 		.pmtu_expires_ms = 600000, .fin_wait2_ms = 60000, .timestamps = true,
+		.sack = true,
 		.window_scaling = true, .cc = "cubic",
 		.ecn = TCP_ECN_PASSIVE, .engines = 1,
 	};
@@ -60,6 +61,8 @@ static int alloc_tables(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 		       c->max_conns, alloc, arg) ||
 	    pool_alloc(&env->exts, "tcp extensions", sizeof(struct tcb_ext),
 		       c->max_conns, alloc, arg) ||
+	    pool_alloc(&env->xmits, "tcp transmit records", sizeof(struct xmit),
+		       c->max_extents, alloc, arg) ||
 	    pool_alloc(&env->extents, "tcp extents", sizeof(struct extent),
 		       c->max_extents, alloc, arg) ||
 	    pool_alloc(&env->syns, "tcp half-open", sizeof(struct syn_rec),
@@ -201,6 +204,7 @@ struct tcb_ext *conn_ext(struct tcp_env *env, struct tcb *t)
 	memset(x, 0, sizeof(*x));
 	x->conn = tcb_index(env, t);
 	x->recover = t->snd_una - 1;
+	rec_init(t, &x->rec);
 	cong_init(env, t, x);
 	return x;
 }
@@ -209,8 +213,11 @@ void conn_ext_drop(struct tcp_env *env, struct tcb *t)
 {
 	struct tcb_ext *x = ext_of(env, t);
 
-	if (!x || x->ooo_head || x->has_fin || t->snd_una != t->snd_max)
+	if (!x || x->ooo_head || x->has_fin || x->told.duplicate ||
+	    t->snd_una != t->snd_max)
 		return;
+	rec_keep(t, &x->rec);
+	xmit_free(env, &x->sent);
 	pool_put(&env->exts, t->ext);
 	t->ext = 0;
 }

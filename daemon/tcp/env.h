@@ -152,6 +152,7 @@ struct tcp_env {
 	struct flow_bucket *flow;
 	uint32_t flow_mask;
 	uint32_t dirty_head, dirty_tail;
+	struct pool xmits;
 	struct pool tcbs, exts, extents, syns, tws, sets;
 	struct wheel wheel;		/* timers of tcbs; begins with the first */
 	struct listener *listeners;	/* 1 .. max_listeners */
@@ -489,7 +490,9 @@ uint16_t recv_window(const struct tcp_env *env, struct tcb *t);
 /* ---- tcp_send.c ---- */
 
 void send_acked(struct tcp_env *env, struct tcb *t, seq_t upto);
-void send_rewind(struct tcb *t);
+void send_rewind(struct tcp_env *env, struct tcb *t);
+/* The extent that holds @seq; 0: none. */
+uint32_t send_find(struct tcp_env *env, struct tcb *t, seq_t seq);
 void send_discard(struct tcp_env *env, struct tcb *t);
 void send_limit_update(const struct tcp_env *env, struct tcb *t);
 /* Bytes that may be queued now, sent ones included. */

@@ -42,6 +42,7 @@
 #include "tcp/cc.h"
 #include "tcp/seq.h"
 #include "tcp/tcp.h"
+#include "tcp/tcp_rack.h"
 #include "tcp/tcp_sack.h"
 #include "tcp/tcp_state.h"
 
@@ -137,7 +138,8 @@ struct tcb {
 	uint8_t ecn_echo : 1;		/* classic: ECE in what we send */
 	uint8_t ecn_cwr : 1;		/* CWR with the next new data */
 	uint8_t ecn_off : 1;		/* we send no ECT: it did not work */
-	uint8_t dupacks;
+	uint8_t dupacks : 7;
+	uint8_t sack : 1;		/* both sides report what came early */
 	/* line 1 */
 	seq_t snd_nxt;
 	uint32_t snd_wnd;
@@ -195,7 +197,8 @@ struct tcb {
 	uint32_t set;			/* struct tcb_set, 0: all defaults */
 	uint32_t pmtu_until_ms;		/* with pmtu: search again then */
 	uint16_t pmtu_high;		/* not known to fail; 0: no search */
-	uint16_t spare;
+	uint8_t reo_mult;		/* RACK's between two flights */
+	uint8_t reordering;		/* was seen on this path */
 	uint32_t snd_limit;		/* bytes */
 };
 _Static_assert(offsetof(struct tcb, snd_nxt) == 64, "line 1");
@@ -249,7 +252,12 @@ struct tcb_ext {
 	uint16_t pad16;
 	struct accecn acc;
 	union cc_state cc;
-	struct sack_board sack;
+	struct sack_told told;		/* receiving */
+	struct xmit_board sent;		/* sending */
+	struct rec rec;
+	uint32_t find;			/* an extent in flight, 0: none */
+	seq_t find_seq;			/* and where it begins */
+	uint32_t pad;
 };
 _Static_assert(sizeof(struct tcb_ext) % 8 == 0, "of pools");
 

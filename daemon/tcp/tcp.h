@@ -107,7 +107,7 @@ struct tcp_config {
 	uint32_t min_pmtu;		/* IP bytes; less is not believed: 552 */
 	uint32_t pmtu_expires_ms;	/* RFC 1191 6.3; default 600000 */
 	uint32_t ecn;			/* enum tcp_ecn */
-	bool timestamps, window_scaling;
+	bool timestamps, window_scaling, sack;
 	char cc[16];			/* a name that cc_find() knows; default cubic */
 	uint32_t engine, engines;	/* for handles and local ports */
 	uint8_t tfo_key[16];		/* RFC 7413; all 0: made from secret */
@@ -452,6 +452,11 @@ struct tcp_stats {
 	counter_t segs_in, segs_out, bytes_in, bytes_out, retrans_segs;
 	counter_t rsts_in, rsts_out, dup_acks_in, fast_retransmits, timeouts;
 	counter_t syns_in, passive_opens, active_opens, connect_failures;
+	counter_t sacks_in, sacks_out, sacks_bad, dsacks_in, dsacks_out;
+	counter_t sack_recoveries, sack_reneged, sack_forgotten;
+	counter_t rack_lost, lost_retransmits, reordered;
+	counter_t tlp_probes, tlp_recoveries;
+	counter_t undo_frto, undo_eifel, undo_dsack;
 	counter_t resets, out_of_order, zero_window_probes, challenge_acks;
 	counter_t ecn_negotiated, ecn_fallbacks, ce_in, ece_in, cwr_out;
 	counter_t hystart_exits, idle_restarts;

@@ -5,7 +5,8 @@
  *	duplicate      -> the third one: fast retransmit (RFC 5681, 6582)
  *	window         -> snd_wnd by wl1, wl2 (RFC 9293 3.10.7.4)
  *
- * Loss recovery is NewReno: in fast recovery a partial ACK retransmits the
+ * With SACK, losses are found and repaired by tcp_rack.c.  For peers without it
+ * loss recovery is NewReno: in fast recovery a partial ACK retransmits the
  * next hole at once, and what was sent before the loss must be acknowledged
  * before another one may begin (`recover`).  After a timeout everything is
  * sent again from snd_una in slow start.
@@ -85,7 +86,7 @@ static bool is_duplicate(const struct tcb *t, const struct seg *s)
 static void duplicate(struct tcp_env *env, struct tcb *t)
 {
 	counter_add(&env->stats.dup_acks_in, 1);
-	if (t->dupacks < UINT8_MAX)
+	if (t->dupacks < 127)
 		t->dupacks++;
 	if (t->flags & T_RECOVERY)
 		t->cwnd += t->cwnd < CC_CWND_MAX ? t->mss : 0;
@@ -107,7 +108,7 @@ void ack_timeout(struct tcp_env *env, struct tcb *t)
 	x->recover = t->snd_max;		/* RFC 6582 4, step 4 */
 	t->flags &= ~(T_RECOVERY | T_PARTIAL | T_TIMING);
 	t->flags |= T_REXMIT;
-	send_rewind(t);
+	send_rewind(env, t);
 }
 
 /* ---- progress ---- */
@@ -127,23 +128,26 @@ static void take_rtt(struct tcp_env *env, struct tcb *t, const struct seg *s)
 	}
 }
 
-static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
+/* With SACK.  A lone segment that is acknowledged needs no records. */
+static void ack_sack(struct tcp_env *env, struct tcb *t, const struct seg *s,
+		     struct xmit_news *n, uint32_t acked, uint32_t flight)
 {
-	uint32_t flight = t->snd_nxt - t->snd_una;
-	uint32_t acked = s->ack - t->snd_una;
+	if (t->ext || (s->opt.has & OPT_SACK)) {
+		rec_ack(env, t, s, n, acked, flight);
+		return;
+	}
+	cong_acked(env, t, acked, flight);
+	if (t->snd_nxt == t->snd_una)
+		t->rtx_ms = 0;
+	else
+		rec_timer(env, t);
+}
+
+static void ack_reno(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		     uint32_t flight)
+{
 	bool restart = true;
 
-	env->ack_rtt_us = 0;
-	take_rtt(env, t, s);
-	send_acked(env, t, s->ack);
-	t->snd_una = s->ack;
-	if (seq_lt(t->snd_nxt, s->ack)) {
-		t->snd_nxt = s->ack;
-		t->snd_cur = t->snd_head;
-	}
-	t->retries = t->backoff = 0;
-	t->moved_ms = now_ms(env);
-	pmtu_acked(env, t);
 	if (t->flags & T_RECOVERY) {
 		restart = recovery_acked(env, t, acked);
 	} else {
@@ -154,6 +158,31 @@ static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
 		t->rtx_ms = 0;		/* tcp_out() sets it if need be */
 	else if (restart)		/* RFC 6298 5.3 */
 		timer_rtx_start(env, t);
+}
+
+static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
+{
+	struct xmit_news n = { 0 };
+	uint32_t flight = t->snd_nxt - t->snd_una;
+	uint32_t acked = s->ack - t->snd_una;
+
+	env->ack_rtt_us = 0;
+	take_rtt(env, t, s);
+	if (t->sack && t->ext)
+		xmit_acked(env, t, s->ack, &n);
+	send_acked(env, t, s->ack);
+	t->snd_una = s->ack;
+	if (seq_lt(t->snd_nxt, s->ack)) {
+		t->snd_nxt = s->ack;
+		t->snd_cur = t->snd_head;
+	}
+	t->retries = t->backoff = 0;
+	t->moved_ms = now_ms(env);
+	pmtu_acked(env, t);
+	if (t->sack)
+		ack_sack(env, t, s, &n, acked, flight);
+	else
+		ack_reno(env, t, acked, flight);
 	if (seq_lt(t->snd_sml, t->snd_una))
 		t->snd_sml = t->snd_una;
 	send_limit_update(env, t);
@@ -163,14 +192,34 @@ static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
 		conn_dirty(env, t);
 }
 
+/* Nothing new is acknowledged, but perhaps something reported. */
+static void standing(struct tcp_env *env, struct tcb *t, const struct seg *s)
+{
+	struct xmit_news n = { 0 };
+	bool again = is_duplicate(t, s);
+
+	if (!t->sack) {
+		if (again)
+			duplicate(env, t);
+		return;
+	}
+	if (again)
+		counter_add(&env->stats.dup_acks_in, 1);
+	if ((s->opt.has & OPT_SACK) || (again && t->ext)) {
+		env->ack_rtt_us = 0;
+		rec_ack(env, t, s, &n, 0, t->snd_nxt - t->snd_una);
+		conn_dirty(env, t);
+	}
+}
+
 void ack_in(struct tcp_env *env, struct tcb *t, const struct seg *s)
 {
 	uint32_t wnd = t->snd_wnd;
 
 	if (seq_gt(s->ack, t->snd_una))
 		progress(env, t, s);
-	else if (s->ack == t->snd_una && is_duplicate(t, s))
-		duplicate(env, t);
+	else if (s->ack == t->snd_una)
+		standing(env, t, s);
 	if (seq_geq(s->ack, t->snd_una))
 		ack_window(t, s);
 	if (t->snd_wnd == 0 || t->snd_nxt == t->snd_una)

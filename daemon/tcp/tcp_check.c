@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "tcp/env.h"
 
-struct tally { uint32_t conns, extents, exts, sets; };
+struct tally { uint32_t conns, extents, exts, sets, xmits; };
 
 /* A gapless list from @from to @to; the last extent must be @tail. */
 static uint32_t check_queue(const struct tcp_env *env, const struct tcb *t,
@@ -92,6 +92,51 @@ static void check_ext(const struct tcp_env *env, const struct tcb *t,
 	n->extents += count;
 }
 
+/* tcp_xmit.h's invariants. */
+static void check_sent(const struct tcp_env *env, const struct tcb *t,
+		       struct tally *n)
+{
+	const struct tcb_ext *x = ext_of(env, t);
+	uint32_t sacked = 0, lost = 0, flying = 0, timed = 0, last = 0;
+	seq_t from = t->snd_una == t->iss ? t->iss + 1 : t->snd_una;
+	bool lost_seen = false;
+
+	if (!x)
+		return;
+	for (uint32_t i = x->sent.head; i;) {
+		const struct xmit *r = pool_at(&env->xmits, i);
+
+		ENSURE(r->seq == from && seq_lt(r->seq, r->end),
+		       "records have no gap");
+		sacked += r->flags & XMIT_SACKED ? r->end - r->seq : 0;
+		lost += r->flags & XMIT_LOST ? r->end - r->seq : 0;
+		flying += !(r->flags & (XMIT_SACKED | XMIT_LOST));
+		if (i == x->sent.hint)
+			ENSURE(!lost_seen, "nothing LOST before the hint");
+		lost_seen |= (r->flags & XMIT_LOST) != 0;
+		from = r->end;
+		last = i;
+		i = r->next;
+		n->xmits++;
+	}
+	ENSURE(last == x->sent.tail, "the last record is the tail");
+	ENSURE(!last || from == t->snd_nxt, "records end at snd_nxt");
+	ENSURE(sacked == x->sent.sacked && lost == x->sent.lost, "summed");
+	last = 0;
+	for (uint32_t i = x->sent.first; i;) {
+		const struct xmit *r = pool_at(&env->xmits, i);
+
+		ENSURE(!(r->flags & (XMIT_SACKED | XMIT_LOST)), "in flight");
+		ENSURE(r->sooner == last, "linked both ways");
+		ENSURE(!last || (int32_t)(r->sent_us - ((struct xmit *)
+			pool_at(&env->xmits, last))->sent_us) >= 0, "by time");
+		last = i;
+		i = r->later;
+		timed++;
+	}
+	ENSURE(timed == flying && last == x->sent.last, "all of them by time");
+}
+
 static void check_numbers(const struct tcb *t)
 {
 	ENSURE(seq_leq(t->snd_una, t->snd_nxt), "snd_una <= snd_nxt");
@@ -143,6 +188,7 @@ static void check_conn(const struct tcp_env *env, const struct tcb *t,
 				  rcv_data_end(t));
 	check_recv_cursor(env, t);
 	check_ext(env, t, n);
+	check_sent(env, t, n);
 	if (done)
 		return;
 	check_numbers(t);
@@ -264,7 +310,7 @@ static void check_sets(const struct tcp_env *env, uint32_t users)
 
 void tcp_check(const struct tcp_env *env)
 {
-	struct tally n = { 0, 0, 0, 0 };
+	struct tally n = { 0 };
 	uint32_t dead = check_dirty(env);
 
 	for (uint32_t i = 1; i < env->tcbs.fresh; i++)
@@ -274,6 +320,7 @@ void tcp_check(const struct tcp_env *env)
 	ENSURE(n.conns == counter_get(&env->stats.conns), "the gauge is right");
 	ENSURE(n.extents == env->extents.used, "no extent is lost");
 	ENSURE(n.exts == env->exts.used, "no extension is lost");
+	ENSURE(n.xmits == env->xmits.used, "no record is lost");
 	check_sets(env, n.sets);
 	check_flow(env);
 	check_listeners(env);

@@ -170,7 +170,7 @@ void tfo_settle(struct tcp_env *env, struct tcb *t)
 	if (t->snd_una == t->snd_max)
 		return;
 	counter_add(&env->stats.tfo_refused, 1);
-	send_rewind(t);			/* all again, in the usual way */
+	send_rewind(env, t);			/* all again, in the usual way */
 	conn_dirty(env, t);
 }
 

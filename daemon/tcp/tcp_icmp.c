@@ -43,7 +43,7 @@ static void frag_needed(struct tcp_env *env, struct tcb *t, uint16_t mtu)
 	counter_add(&env->stats.icmp_pmtu, 1);
 	if (t->mss >= before || t->state < TCP_ESTABLISHED)
 		return;
-	send_rewind(t);
+	send_rewind(env, t);
 	conn_dirty(env, t);
 }
 

@@ -77,6 +77,8 @@ static bool check_seq(struct tcp_env *env, struct tcb *t, const struct seg *s)
 		return false;
 	}
 	drop(env, old && s->len ? TCP_DROP_DUPLICATE : TCP_DROP_WINDOW);
+	if (old && s->len)
+		sack_duplicate(env, t, s->seq, s->seq + s->len);
 	/* Probes and retransmissions are answered; bare ACKs from outside
 	 * only within the limit, else two ends answer each other for ever. */
 	if (seg_space(s) || s->seq == t->rcv_nxt - 1 || challenge_allowed(env))
@@ -282,6 +284,10 @@ static bool take_text(struct tcp_env *env, struct tcb *t, struct seg *s)
 	}
 	if (seq_lt(s->seq, t->rcv_nxt)) {	/* the head is old */
 		cut = t->rcv_nxt - s->seq;
+		sack_duplicate(env, t, s->seq,
+			       s->seq + (cut < s->len ? cut : s->len));
+		if (t->sack)
+			owe_ack(env, t);
 		if (cut >= s->len) {
 			owe_ack(env, t);
 			cut = s->len;
@@ -361,6 +367,7 @@ static void learn_options(struct tcp_env *env, struct tcb *t,
 		t->snd_wscale = s->opt.wscale & 15u;
 	else
 		t->rcv_wscale = 0;
+	t->sack = (s->opt.has & OPT_SACK_OK) && env->cfg.sack;
 	if ((s->opt.has & OPT_TS) && env->cfg.timestamps) {
 		t->flags |= T_TS;
 		t->ts_recent = s->opt.tsval;

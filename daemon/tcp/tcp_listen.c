@@ -331,6 +331,8 @@ static bool send_syn_ack(struct tcp_env *env, const struct syn_rec *r,
 		o.has |= OPT_WSCALE;
 		o.wscale = env->rcv_wscale;
 	}
+	if (r->opts & SYN_SACK)
+		o.has |= OPT_SACK_OK;
 	if (r->opts & SYN_TS) {
 		o.has |= OPT_TS;
 		o.tsval = tsval;
@@ -356,6 +358,8 @@ static void syn_fill(const struct tcp_env *env, struct syn_rec *r,
 		r->mss = s->opt.mss > TCP_MSS_FLOOR ? s->opt.mss : TCP_MSS_FLOOR;
 	if ((s->opt.has & OPT_WSCALE) && env->cfg.window_scaling)
 		r->opts = (uint8_t)(SYN_WSCALE | s->opt.wscale);
+	if ((s->opt.has & OPT_SACK_OK) && env->cfg.sack)
+		r->opts |= SYN_SACK;
 	if ((s->opt.has & OPT_TS) && env->cfg.timestamps) {
 		r->opts |= SYN_TS;
 		r->ts_recent = s->opt.tsval;
@@ -398,6 +402,7 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 		t->snd_wscale = (unsigned int)r->opts & 15u;
 	else
 		t->rcv_wscale = 0;
+	t->sack = (r->opts & SYN_SACK) != 0;
 	if (r->opts & SYN_TS) {
 		t->flags |= T_TS;
 		t->ts_recent = r->ts_recent;

@@ -186,6 +186,16 @@ uint8_t tcp_opt_build(uint8_t *out, const struct tcp_opts *o)
 		put32(p + 4, o->tsecr);
 		p += 8;
 	}
+	if ((o->has & OPT_SACK) && o->sack_count) {
+		*p++ = KIND_NOP;
+		*p++ = KIND_NOP;
+		*p++ = KIND_SACK;
+		*p++ = (uint8_t)(2 + 8 * o->sack_count);
+		for (uint32_t i = 0; i < o->sack_count; i++, p += 8) {
+			put32(p, o->sack[i].left);
+			put32(p + 4, o->sack[i].right);
+		}
+	}
 	/* Padded in front: a cookie is even.  Last, and left out when what is
 	 * there leaves no room for a long one. */
 	if ((o->has & OPT_TFO) &&

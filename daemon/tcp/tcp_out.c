@@ -62,27 +62,37 @@ static void put_header(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 	counter_add(&env->stats.segs_out, 1);
 }
 
-/* Everything in a synchronized state carries ACK, window and timestamps.
- * @alone: without payload, whose mss leaves no room for more options. */
+/* Everything in a synchronized state carries ACK, window and timestamps, and
+ * what else has room beside @len bytes of payload. */
 static void put_ack(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
-		    bool alone)
+		    uint32_t len)
 {
 	struct tcp_opts o = { .has = 0 };
+	uint32_t room = OPT_BYTES_MAX, fits = len < t->mss ? t->mss - len : 0;
+	bool sack = sack_due(env, t), now = (t->flags & T_ACK_NOW) != 0;
 
 	tx->ack = t->rcv_nxt;
 	if (t->ecn)
-		tx->flags |= ecn_ack_out(env, t, alone ? &o : NULL);
+		tx->flags |= ecn_ack_out(env, t, len ? NULL : &o);
 	tx->wnd = recv_window(env, t);
 	t->rcv_wup = t->rcv_nxt;
 	t->flags &= ~(T_ACK_NOW | T_DELACK);
 	t->ack_ms = 0;
-	if (!(t->flags & T_TS) && !o.has)
-		return;
-	if (t->flags & T_TS)
+	if (t->flags & T_TS) {
 		o.has |= OPT_TS;
-	o.tsval = tcp_ts_now(env, t->hash);
-	o.tsecr = t->ts_recent;
-	tx->opt_len = tcp_opt_build(tx->opts, &o);
+		o.tsval = tcp_ts_now(env, t->hash);
+		o.tsecr = t->ts_recent;
+		room -= OPT_TS_BYTES;
+	}
+	if (len && room > fits)
+		room = fits;
+	/* A full segment leaves no room for it: an ACK alone follows. */
+	if (sack && !sack_build(env, t, &o, room) && now)
+		t->flags |= T_ACK_NOW;
+	if (o.has)
+		tx->opt_len = tcp_opt_build(tx->opts, &o);
+	if (sack && t->snd_una == t->snd_max)
+		conn_ext_put(env, t);
 }
 
 /* Names up to @len bytes from @seq in extent *@at; how many, and *@at then
@@ -131,6 +141,8 @@ static bool out_syn(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 		o.has |= OPT_WSCALE;
 		o.wscale = t->rcv_wscale;
 	}
+	if (answer ? t->sack : env->cfg.sack)
+		o.has |= OPT_SACK_OK;
 	if (answer ? (t->flags & T_TS) != 0 : env->cfg.timestamps) {
 		o.has |= OPT_TS;
 		o.tsval = tcp_ts_now(env, t->hash);
@@ -189,7 +201,7 @@ static bool out_again(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	if (seq_gt(t->snd_una + len, t->snd_max))
 		len = t->snd_max - t->snd_una;	/* not what was never sent */
 	put_header(env, t, tx, t->snd_una, TCP_ACK);
-	put_ack(env, t, tx, false);
+	put_ack(env, t, tx, len);
 	len = gather(env, t, tx, &at, t->snd_una, len);
 	end = t->snd_una + len;
 	if (end == t->snd_end) {
@@ -205,6 +217,40 @@ static bool out_again(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	}
 	sent_bytes(env, t, tx, true);
 	timer_rtx_start(env, t);
+	return true;
+}
+
+static uint32_t largest(const struct tcb *t, const struct tcp_tx_limits *lim);
+
+/* What was lost, or a probe for the tail: one record, or part of one. */
+static bool out_lost(struct tcp_env *env, struct tcb *t,
+		     const struct tcp_tx_limits *lim, struct tcp_tx *tx)
+{
+	uint32_t i = rec_next(env, t, largest(t, lim)), at, len, fin;
+	struct xmit *r;
+
+	if (!i)
+		return false;
+	r = pool_at(&env->xmits, i);
+	fin = r->end == t->snd_end + 1;
+	len = r->end - r->seq - fin;
+	put_header(env, t, tx, r->seq, TCP_ACK);
+	put_ack(env, t, tx, len);
+	at = send_find(env, t, r->seq);
+	if (gather(env, t, tx, &at, r->seq, len) < len) {	/* pieces */
+		if (!xmit_split(env, t, i, r->seq + tx->payload_len))
+			return false;
+		fin = 0;
+	}
+	if (r->end - fin == t->snd_end && tx->payload_len)
+		tx->flags |= TCP_PSH;
+	if (fin)
+		tx->flags |= TCP_FIN;
+	sent_bytes(env, t, tx, true);
+	xmit_resent(env, t, i);
+	rec_sent(env, t, r->end, r->end - r->seq, true);
+	if (!t->rtx_ms || r->seq == t->snd_una)
+		rec_timer(env, t);
 	return true;
 }
 
@@ -225,9 +271,18 @@ static bool small_allowed(const struct tcb *t, uint32_t len, bool all)
 }
 
 /* Bytes that cwnd and the peer's window leave. */
-static uint32_t usable(const struct tcb *t)
+static uint32_t usable(const struct tcp_env *env, const struct tcb *t)
 {
-	uint32_t flight = t->snd_nxt - t->snd_una, cwnd = t->cwnd;
+	uint32_t flight = t->snd_nxt - t->snd_una, cwnd = t->cwnd, pipe;
+
+	if (t->sack) {
+		pipe = rec_pipe(env, t);
+		if (rec_probe_new(env, t) && cwnd < pipe + t->mss)
+			cwnd = pipe + t->mss;
+		cwnd = cwnd > pipe ? cwnd - pipe : 0;
+		pipe = t->snd_wnd > flight ? t->snd_wnd - flight : 0;
+		return cwnd < pipe ? cwnd : pipe;
+	}
 
 	if (!(t->flags & T_RECOVERY) && t->dupacks < 3)
 		cwnd += (uint32_t)t->dupacks * t->mss;	/* RFC 3042 */
@@ -250,10 +305,11 @@ static uint32_t largest(const struct tcb *t, const struct tcp_tx_limits *lim)
 }
 
 /* How much of what is unsent goes into the next segment now. */
-static uint32_t choose_len(const struct tcb *t, const struct tcp_tx_limits *lim)
+static uint32_t choose_len(const struct tcp_env *env, const struct tcb *t,
+			   const struct tcp_tx_limits *lim)
 {
 	uint32_t unsent = t->snd_end - t->snd_nxt;
-	uint32_t len = usable(t), max = largest(t, lim), rest;
+	uint32_t len = usable(env, t), max = largest(t, lim), rest;
 	bool all = unsent <= len;
 
 	if (all)
@@ -285,10 +341,16 @@ static void sent(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 		t->rtt_seq = t->snd_nxt;
 		t->rtt_us = (uint32_t)env->now.us;
 	}
+	if (t->sack) {
+		xmit_sent(env, t, t->snd_nxt, end);
+		rec_sent(env, t, end, end - t->snd_nxt, false);
+	}
 	t->snd_nxt = end;
 	t->snd_max = seq_max(t->snd_max, end);
 	t->flags &= ~T_PUSH;
-	if (idle || !t->rtx_ms)
+	if (t->sack)
+		rec_sent_timer(env, t, idle);
+	else if (idle || !t->rtx_ms)
 		timer_rtx_start(env, t);
 }
 
@@ -309,11 +371,11 @@ static bool out_data(struct tcp_env *env, struct tcb *t,
 	if (len)
 		probe = (uint16_t)len;
 	else if (t->snd_nxt != t->snd_end)
-		len = choose_len(t, lim);
+		len = choose_len(env, t, lim);
 	if (len == 0 && t->snd_nxt != t->snd_end)
 		return false;
 	put_header(env, t, tx, t->snd_nxt, TCP_ACK);
-	put_ack(env, t, tx, false);
+	put_ack(env, t, tx, len);
 	if (probe)			/* one segment, larger than the rest */
 		tx->mss = probe;
 	len = gather(env, t, tx, &t->snd_cur, t->snd_nxt, len);
@@ -339,7 +401,7 @@ static bool out_probe(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	if (t->snd_nxt != t->snd_una || snd_queued(t) == 0)
 		return false;
 	put_header(env, t, tx, t->snd_una, TCP_ACK | TCP_PSH);
-	put_ack(env, t, tx, false);
+	put_ack(env, t, tx, 1);
 	gather(env, t, tx, &at, t->snd_una, 1);
 	t->snd_max = seq_max(t->snd_max, t->snd_una + 1);
 	t->flags &= ~T_TIMING;
@@ -357,7 +419,7 @@ static bool out_ack(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 		return false;
 	t->flags &= ~T_KEEP_PROBE;
 	put_header(env, t, tx, seq, TCP_ACK);
-	put_ack(env, t, tx, true);
+	put_ack(env, t, tx, 0);
 	return true;
 }
 
@@ -399,8 +461,15 @@ static bool out_next(struct tcp_env *env, struct tcb *t,
 	default:
 		break;
 	}
-	if ((t->flags & T_REXMIT) && out_again(env, t, tx))
-		return true;
+	if (t->flags & T_REXMIT) {
+		if (!t->sack && out_again(env, t, tx))
+			return true;
+		if (t->sack && rec_probe_new(env, t) &&
+		    out_data(env, t, lim, tx))
+			return true;
+		if (t->sack && out_lost(env, t, lim, tx))
+			return true;
+	}
 	if (out_data(env, t, lim, tx))
 		return true;
 	if ((t->flags & T_PROBE) && out_probe(env, t, tx))

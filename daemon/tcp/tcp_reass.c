@@ -22,6 +22,7 @@ void reass_purge(struct tcp_env *env, struct tcb *t)
 	extents_free(env, t, x->ooo_head);
 	x->ooo_head = x->ooo_tail = 0;
 	x->ooo_count = x->has_fin = 0;
+	x->told = (struct sack_told){ 0 };
 }
 
 /* What now follows rcv_nxt without a gap joins the receive queue. */
@@ -107,6 +108,9 @@ static bool insert(struct tcp_env *env, struct tcb *t, struct tcb_ext *x,
 
 			if (seq_gt(e->seq + e->len, seq))
 				n = e->seq + e->len - seq;	/* had it */
+			if (n)
+				sack_duplicate(env, t, seq,
+					       seq + (n < len ? n : len));
 			next = e->next;
 		} else {
 			next = x->ooo_head;
@@ -136,6 +140,7 @@ bool reass_take(struct tcp_env *env, struct tcb *t, seq_t seq,
 
 	if (seq != t->rcv_nxt) {
 		counter_add(&env->stats.out_of_order, 1);
+		sack_note(env, t, seq);
 		return insert(env, t, conn_ext(env, t), seq, bytes, len);
 	}
 	start = t->rcv_nxt;

@@ -1,27 +1,53 @@
 /*
- * tcp_sack.h - the seat of the SACK scoreboard (RFC 2018, 6675)
+ * tcp_sack.h - selective acknowledgements, both ways (RFC 2018, 2883)
  *
- * Selective acknowledgements are parsed (tcp_opt.h) but not offered, so no
- * peer sends them and the board stays empty.  What belongs here: the blocks
- * that the peer reported above snd_una, filled in tcp_ack() before duplicate
- * ACKs are counted, read by tcp_out() to choose what to retransmit.
+ *	we receive   ooo extents --------> sack_build: blocks in our ACKs, the
+ *	             duplicates --------->   one that came last first, a
+ *	                                     duplicate's before it (DSACK)
+ *	we send      blocks of the peer --> sack_take: records marked SACKED
  *
  * Ownership Part of a connection's extension.
+ * Threads   One engine.
  */
 #ifndef TCP_TCP_SACK_H
 #define TCP_TCP_SACK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "tcp/seq.h"
 
-#define SACK_BOARD_MAX	7
+#define SACK_RECENT	4
 
-struct sack_board {
-	uint32_t count;
-	uint32_t pad;
-	struct { seq_t left, right; } block[SACK_BOARD_MAX];
+struct sack_told {		/* what we report */
+	seq_t recent[SACK_RECENT];	/* in the blocks that came last */
+	uint8_t recents;
+	uint8_t duplicate;	/* one is to be told: */
+	uint16_t zero;
+	seq_t left, right;
 };
-_Static_assert(sizeof(struct sack_board) == 64, "one line");
+
+struct tcp_env;
+struct tcb;
+struct tcp_opts;
+struct seg;
+struct xmit_news;
+
+/* Data came ahead of order, at @seq. */
+void sack_note(struct tcp_env *env, struct tcb *t, seq_t seq);
+/* [left, right) had come before. */
+void sack_duplicate(struct tcp_env *env, struct tcb *t, seq_t left,
+		    seq_t right);
+/* There is something to report. */
+bool sack_due(const struct tcp_env *env, const struct tcb *t);
+/* As many blocks as @room bytes of options hold, into @o; true: one at least.
+ * A duplicate is then told. */
+bool sack_build(struct tcp_env *env, struct tcb *t, struct tcp_opts *o,
+		uint32_t room);
+
+/* The blocks of @s; bytes that a DSACK names, 0: it has none.  *@dsack_right
+ * is that block's end. */
+uint32_t sack_take(struct tcp_env *env, struct tcb *t, const struct seg *s,
+		   struct xmit_news *n, seq_t *dsack_right);
 
 #endif

@@ -42,8 +42,28 @@ void extents_free(struct tcp_env *env, struct tcb *t, uint32_t head)
 	}
 }
 
-void send_rewind(struct tcb *t)
+/* A retransmission's extent: the hint holds as long as nothing before its
+ * beginning is unacknowledged, for extents go from the front. */
+uint32_t send_find(struct tcp_env *env, struct tcb *t, seq_t seq)
 {
+	struct tcb_ext *x = conn_ext(env, t);
+	uint32_t i = t->snd_head;
+
+	if (x->find && seq_geq(x->find_seq, t->snd_una) &&
+	    seq_leq(x->find_seq, seq))
+		i = x->find;
+	while (i && seq_leq(extent_at(env, i)->seq + extent_at(env, i)->len,
+			    seq))
+		i = extent_at(env, i)->next;
+	x->find = i;
+	x->find_seq = i ? extent_at(env, i)->seq : 0;
+	return i;
+}
+
+void send_rewind(struct tcp_env *env, struct tcb *t)
+{
+	if (t->ext)
+		xmit_free(env, &ext_of(env, t)->sent);
 	t->snd_nxt = t->snd_una;
 	t->snd_cur = t->snd_head;
 }
@@ -57,6 +77,10 @@ void send_discard(struct tcp_env *env, struct tcb *t)
 		t->snd_head = next;
 	}
 	t->snd_head = t->snd_tail = t->snd_cur = 0;
+	if (t->ext) {
+		xmit_free(env, &ext_of(env, t)->sent);
+		ext_of(env, t)->find = 0;
+	}
 	t->snd_una = t->snd_nxt = t->snd_max;
 	if (seq_lt(t->snd_end, t->snd_una))
 		return;

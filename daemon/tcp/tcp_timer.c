@@ -146,7 +146,10 @@ static bool rtx_due(struct tcp_env *env, struct tcb *t)
 		conn_abort(env, t, t->soft_error ? t->soft_error : ETIMEDOUT);
 		return false;
 	}
-	if (t->snd_nxt != t->snd_una) {
+	if (t->snd_nxt != t->snd_una && t->sack && xmit_ready(env, t)) {
+		rec_due(env, t);
+		return true;
+	} else if (t->snd_nxt != t->snd_una) {
 		pmtu_timeout(env, t);
 		ack_timeout(env, t);
 	} else if (!snd_pending(t)) {

@@ -215,6 +215,8 @@ static int move_queues(struct tcp_env *env, struct tcb *t, struct arena *from,
 	t->snd_head = tx.head;
 	t->snd_tail = tx.tail;
 	t->snd_cur = find_seq(env, tx.head, t->snd_nxt);
+	if (t->ext)
+		ext_of(env, t)->find = 0;
 	return 0;
 }
 

@@ -89,6 +89,7 @@ static void make_tcp(struct kit_rand *r, struct tcp_config *c)
 	c->initial_cwnd = PICK(r, 10, 10, 1, 2, 40);
 	c->ecn = PICK(r, TCP_ECN_OFF, TCP_ECN_ON, TCP_ECN_PASSIVE);
 	c->timestamps = !kit_one_in(r, 3);
+	c->sack = !kit_one_in(r, 4);
 	c->window_scaling = !kit_one_in(r, 3);
 	snprintf(c->cc, sizeof(c->cc), "%s",
 		 kit_one_in(r, 2) ? "reno" : "cubic");
@@ -227,9 +228,10 @@ static void print_impair(const struct wire_impair *im, int from, FILE *out)
 
 static void print_side(const struct side_plan *p, int i, FILE *out)
 {
-	fprintf(out, "  side %d: %s mtu %u ts %d ws %d iw %u rcv_wnd %u..%u"
+	fprintf(out, "  side %d: %s mtu %u ts %d sack %d ws %d iw %u rcv_wnd %u..%u"
 		" snd_buf %u..%u blocks %d/%d own %d/%d extents %u backlog %u\n",
-		i, p->tcp.cc, p->mtu, p->tcp.timestamps, p->tcp.window_scaling,
+		i, p->tcp.cc, p->mtu, p->tcp.timestamps, p->tcp.sack,
+		p->tcp.window_scaling,
 		p->tcp.initial_cwnd, p->tcp.rcv_wnd_initial, p->tcp.rcv_wnd_max,
 		p->tcp.snd_buf_initial, p->tcp.snd_buf_max, (int)p->small,
 		(int)p->large, (int)p->own_small, (int)p->own_large,

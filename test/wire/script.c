@@ -65,6 +65,11 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(segs_in), STAT(segs_out), STAT(bytes_in), STAT(bytes_out),
 	STAT(retrans_segs), STAT(rsts_in), STAT(rsts_out), STAT(dup_acks_in),
 	STAT(fast_retransmits), STAT(timeouts), STAT(syns_in),
+	STAT(sacks_in), STAT(sacks_out), STAT(sacks_bad), STAT(dsacks_in),
+	STAT(dsacks_out), STAT(sack_recoveries), STAT(sack_reneged),
+	STAT(rack_lost), STAT(lost_retransmits), STAT(reordered),
+	STAT(tlp_probes), STAT(tlp_recoveries), STAT(undo_frto),
+	STAT(undo_eifel), STAT(undo_dsack),
 	STAT(passive_opens), STAT(active_opens), STAT(connect_failures),
 	STAT(resets), STAT(out_of_order), STAT(zero_window_probes),
 	STAT(challenge_acks), STAT(time_wait_reused), STAT(time_wait_evicted),
@@ -139,6 +144,8 @@ static bool config_world(struct script *s, const char *key, const char *value)
 
 	if (strcmp(key, "timestamps") == 0)
 		w->cfg.timestamps = strcmp(value, "on") == 0;
+	else if (strcmp(key, "sack") == 0)
+		w->cfg.sack = strcmp(value, "on") == 0;
 	else if (strcmp(key, "window_scaling") == 0)
 		w->cfg.window_scaling = strcmp(value, "on") == 0;
 	else if (strcmp(key, "cc") == 0)

@@ -35,6 +35,7 @@ static void config_default(struct world *w)
 	w->cfg.quick_acks = 0;
 	w->cfg.rcv_wnd_max = 6u << 20;	/* ws 7 */
 	w->cfg.snd_buf_max = 4u << 20;
+	w->cfg.sack = false;
 	memset(w->cfg.secret, 7, sizeof(w->cfg.secret));
 	w->cfg.random_seed = 1;
 	snprintf(w->cfg.cc, sizeof(w->cfg.cc), "reno");

@@ -1,0 +1,398 @@
+/* tcp_xmit.c - records of what was sent (tcp_xmit.h) */
+#include "tcp/tcp_xmit.h"
+
+#include "base/log.h"
+#include "tcp/env.h"
+
+static struct xmit *at(const struct tcp_env *env, uint32_t i)
+{
+	return pool_at(&env->xmits, i);
+}
+
+static struct xmit_board *board(struct tcp_env *env, struct tcb *t)
+{
+	return &conn_ext(env, t)->sent;
+}
+
+static uint32_t bytes(const struct xmit *r)
+{
+	return r->end - r->seq;
+}
+
+/* ---- by time ---- */
+
+static void unlink_time(struct tcp_env *env, struct xmit_board *b, uint32_t i)
+{
+	struct xmit *r = at(env, i);
+
+	if (r->sooner)
+		at(env, r->sooner)->later = r->later;
+	else
+		b->first = r->later;
+	if (r->later)
+		at(env, r->later)->sooner = r->sooner;
+	else
+		b->last = r->sooner;
+	r->later = r->sooner = 0;
+}
+
+static void link_last(struct tcp_env *env, struct xmit_board *b, uint32_t i)
+{
+	struct xmit *r = at(env, i);
+
+	r->later = 0;
+	r->sooner = b->last;
+	if (b->last)
+		at(env, b->last)->later = i;
+	else
+		b->first = i;
+	b->last = i;
+}
+
+static void link_after(struct tcp_env *env, struct xmit_board *b, uint32_t i,
+		       uint32_t before)
+{
+	struct xmit *r = at(env, i), *p = at(env, before);
+
+	r->sooner = before;
+	r->later = p->later;
+	if (p->later)
+		at(env, p->later)->sooner = i;
+	else
+		b->last = i;
+	p->later = i;
+}
+
+static bool in_flight(const struct xmit *r)
+{
+	return !(r->flags & (XMIT_SACKED | XMIT_LOST));
+}
+
+/* ---- sending ---- */
+
+static uint32_t append(struct tcp_env *env, struct xmit_board *b, seq_t seq,
+		       seq_t end, uint32_t us)
+{
+	uint32_t i = pool_get(&env->xmits);
+
+	if (!i)
+		return 0;
+	*at(env, i) = (struct xmit){ .seq = seq, .end = end, .sent_us = us };
+	if (b->tail)
+		at(env, b->tail)->next = i;
+	else
+		b->head = i;
+	b->tail = i;
+	link_last(env, b, i);
+	return i;
+}
+
+static bool cover(struct tcp_env *env, struct tcb *t, seq_t end)
+{
+	struct xmit_board *b = board(env, t);
+	seq_t from = t->snd_una == t->iss ? t->iss + 1 : t->snd_una;
+	bool timed = (t->flags & T_TIMING) && t->rtt_seq == from;
+
+	if (b->head)
+		return true;
+	return seq_lt(from, end) &&
+	       append(env, b, from, end, timed ? t->rtt_us :
+		      (uint32_t)env->now.us) != 0;
+}
+
+bool xmit_cover(struct tcp_env *env, struct tcb *t)
+{
+	return cover(env, t, t->snd_nxt);
+}
+
+bool xmit_ready(struct tcp_env *env, struct tcb *t)
+{
+	if (!xmit_cover(env, t))
+		xmit_forget(env, t);
+	return t->sack;
+}
+
+void xmit_sent(struct tcp_env *env, struct tcb *t, seq_t seq, seq_t end)
+{
+	struct xmit_board *b;
+	struct xmit *r;
+
+	if (seq == t->snd_una && !(t->ext && ext_of(env, t)->sent.head))
+		return;			/* a lone one */
+	b = board(env, t);
+	if (!b->head && seq != t->snd_una && !cover(env, t, seq) &&
+	    seq_lt(t->snd_una, seq) && t->snd_una != t->iss) {
+		xmit_forget(env, t);
+		return;
+	}
+	if (append(env, b, seq, end, (uint32_t)env->now.us))
+		return;
+	r = b->tail ? at(env, b->tail) : NULL;
+	if (r && in_flight(r))
+		r->end = end;
+	else
+		xmit_forget(env, t);
+}
+
+bool xmit_split(struct tcp_env *env, struct tcb *t, uint32_t rec, seq_t where)
+{
+	struct xmit_board *b = board(env, t);
+	struct xmit *r = at(env, rec), *n;
+	uint32_t i = pool_get(&env->xmits);
+
+	if (!i)
+		return false;
+	n = at(env, i);
+	*n = *r;
+	n->seq = r->end = where;
+	n->later = n->sooner = 0;
+	r->next = i;
+	if (b->tail == rec)
+		b->tail = i;
+	if (in_flight(r))
+		link_after(env, b, i, rec);
+	return true;
+}
+
+void xmit_resent(struct tcp_env *env, struct tcb *t, uint32_t rec)
+{
+	struct xmit_board *b = board(env, t);
+	struct xmit *r = at(env, rec);
+
+	if (r->flags & XMIT_LOST) {
+		r->flags &= (uint8_t)~XMIT_LOST;
+		b->lost -= bytes(r);
+		if (b->hint == rec)
+			b->hint = b->lost ? r->next : 0;
+	} else {
+		unlink_time(env, b, rec);
+	}
+	r->flags |= XMIT_AGAIN;
+	r->sent_us = (uint32_t)env->now.us;
+	link_last(env, b, rec);
+}
+
+/* ---- arriving ---- */
+
+/* For RACK (RFC 8985 6.2, steps 1 to 3): @r has arrived. */
+static void arrived(struct tcp_env *env, struct tcb *t, const struct xmit *r,
+		    struct xmit_news *n)
+{
+	n->delivered += bytes(r);
+	if (!(r->flags & XMIT_AGAIN)) {
+		n->orig = true;
+		if (rack_reordered(env, t, r))
+			n->reordered = true;
+	}
+	rack_arrived(env, t, r);
+}
+
+/* Takes record @i out of the sums and lists of what is not known to be there. */
+static void settle(struct tcp_env *env, struct xmit_board *b, uint32_t i)
+{
+	struct xmit *r = at(env, i);
+
+	if (r->flags & XMIT_SACKED) {
+		b->sacked -= bytes(r);
+	} else if (r->flags & XMIT_LOST) {
+		b->lost -= bytes(r);
+		r->flags &= (uint8_t)~XMIT_LOST;
+	} else {
+		unlink_time(env, b, i);
+	}
+	if (b->hint == i)
+		b->hint = b->lost ? r->next : 0;
+}
+
+static void pop_head(struct tcp_env *env, struct xmit_board *b)
+{
+	uint32_t i = b->head;
+
+	b->head = at(env, i)->next;
+	if (!b->head)
+		b->tail = 0;
+	if (b->sack_at == i)
+		b->sack_at = 0;
+	pool_put(&env->xmits, i);
+}
+
+void xmit_acked(struct tcp_env *env, struct tcb *t, seq_t ack,
+		struct xmit_news *n)
+{
+	struct xmit_board *b = board(env, t);
+
+	while (b->head) {
+		struct xmit *r = at(env, b->head), part;
+
+		if (seq_leq(ack, r->seq))
+			return;
+		if (seq_lt(ack, r->end)) {
+			part = *r;
+			part.end = ack;
+			if (r->flags & XMIT_SACKED)
+				b->sacked -= bytes(&part);
+			else if (r->flags & XMIT_LOST)
+				b->lost -= bytes(&part);
+			if (!(r->flags & XMIT_SACKED))
+				arrived(env, t, &part, n);
+			r->seq = ack;
+			return;
+		}
+		if (!(r->flags & XMIT_SACKED))
+			arrived(env, t, r, n);
+		settle(env, b, b->head);
+		pop_head(env, b);
+	}
+	b->hint = 0;
+}
+
+/* Record @i was SACKED just now; joins @before when that is too. */
+static uint32_t merge(struct tcp_env *env, struct xmit_board *b,
+		      uint32_t before, uint32_t i)
+{
+	struct xmit *p, *r = at(env, i);
+
+	if (!before || !(at(env, before)->flags & XMIT_SACKED))
+		return i;
+	p = at(env, before);
+	p->end = r->end;
+	p->next = r->next;
+	if (b->tail == i)
+		b->tail = before;
+	if (b->hint == i)
+		b->hint = p->next;
+	if (b->sack_at == i)
+		b->sack_at = before;
+	pool_put(&env->xmits, i);
+	return before;
+}
+
+static void mark(struct tcp_env *env, struct tcb *t, struct xmit_board *b,
+		 uint32_t i, struct xmit_news *n)
+{
+	struct xmit *r = at(env, i);
+
+	arrived(env, t, r, n);
+	settle(env, b, i);
+	r->flags |= XMIT_SACKED;
+	b->sacked += bytes(r);
+}
+
+void xmit_sacked(struct tcp_env *env, struct tcb *t, seq_t left, seq_t right,
+		 struct xmit_news *n)
+{
+	struct xmit_board *b = board(env, t);
+	uint32_t before = 0, i = b->head;
+
+	if (b->sack_at && seq_leq(at(env, b->sack_at)->seq, left))
+		i = b->sack_at;
+	for (; i && seq_lt(at(env, i)->seq, right); i = at(env, i)->next) {
+		struct xmit *r = at(env, i);
+
+		if (seq_gt(r->end, left) && !(r->flags & XMIT_SACKED)) {
+			if (seq_lt(r->seq, left)) {
+				if (!xmit_split(env, t, i, left))
+					return;
+				before = i;
+				i = at(env, i)->next;
+				r = at(env, i);
+			}
+			if (seq_gt(r->end, right) &&
+			    !xmit_split(env, t, i, right))
+				return;
+			mark(env, t, b, i, n);
+			i = merge(env, b, before, i);
+		}
+		if (at(env, i)->flags & XMIT_SACKED)
+			b->sack_at = i;
+		before = i;
+	}
+	/* what follows may have been SACKED before */
+	if (before && i && (at(env, i)->flags & XMIT_SACKED))
+		merge(env, b, before, i);
+}
+
+/* ---- losing ---- */
+
+void xmit_lost(struct tcp_env *env, struct tcb *t, uint32_t rec)
+{
+	struct xmit_board *b = board(env, t);
+	struct xmit *r = at(env, rec);
+
+	if (!in_flight(r))
+		return;
+	unlink_time(env, b, rec);
+	if (r->flags & XMIT_AGAIN)
+		counter_add(&env->stats.lost_retransmits, 1);
+	r->flags |= XMIT_LOST;
+	b->lost += bytes(r);
+	if (!b->hint || seq_lt(r->seq, at(env, b->hint)->seq))
+		b->hint = rec;
+}
+
+void xmit_lose_all(struct tcp_env *env, struct tcb *t, bool reneged)
+{
+	struct xmit_board *b = board(env, t);
+
+	for (uint32_t i = b->head; i; i = at(env, i)->next) {
+		struct xmit *r = at(env, i);
+
+		if (reneged && (r->flags & XMIT_SACKED)) {
+			r->flags &= (uint8_t)~XMIT_SACKED;
+			b->sacked -= bytes(r);
+			link_last(env, b, i);
+		}
+		xmit_lost(env, t, i);
+	}
+	b->hint = b->head;
+	b->sack_at = reneged ? 0 : b->sack_at;
+}
+
+void xmit_unlose(struct tcp_env *env, struct tcb *t)
+{
+	struct xmit_board *b = board(env, t);
+
+	for (uint32_t i = b->head; i && b->lost; i = at(env, i)->next) {
+		struct xmit *r = at(env, i);
+
+		if (!(r->flags & XMIT_LOST))
+			continue;
+		r->flags &= (uint8_t)~XMIT_LOST;
+		b->lost -= bytes(r);
+		/* Its time is not known to the order any more: as if now. */
+		r->sent_us = (uint32_t)env->now.us;
+		link_last(env, b, i);
+	}
+	b->hint = 0;
+}
+
+uint32_t xmit_next_lost(struct tcp_env *env, struct tcb *t)
+{
+	struct xmit_board *b = board(env, t);
+	uint32_t i = b->hint ? b->hint : b->head;
+
+	if (!b->lost)
+		return 0;
+	while (i && !(at(env, i)->flags & XMIT_LOST))
+		i = at(env, i)->next;
+	b->hint = i;
+	return i;
+}
+
+void xmit_free(struct tcp_env *env, struct xmit_board *b)
+{
+	while (b->head)
+		pop_head(env, b);
+	*b = (struct xmit_board){ 0 };
+}
+
+void xmit_forget(struct tcp_env *env, struct tcb *t)
+{
+	if (t->ext) {
+		xmit_free(env, board(env, t));
+		ext_of(env, t)->rec = (struct rec){ 0 };
+	}
+	t->flags &= ~(T_RECOVERY | T_REXMIT);
+	t->sack = 0;
+	counter_add(&env->stats.sack_forgotten, 1);
+}
