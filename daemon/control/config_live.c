@@ -93,7 +93,7 @@ bool config_place_find(const struct config *cfg, const char *name,
 
 static int no_such_key(const char *name, char *err)
 {
-	char section[16], names[CONFIG_ERR_BYTES - 96];
+	char section[16], names[CONFIG_ERR_BYTES - 128];
 	const char *dot = strchr(name, '.');
 	size_t n = dot ? (size_t)(dot - name) : strlen(name);
 

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "mem/block.h"
 #include "net/hdr.h"
+#include "shm/cmd.h"
 #include "tcp/env.h"
 #include "tcp_run.h"
 
@@ -70,8 +71,22 @@ static struct flow_tuple take_tuple(struct run *r)
 		.lport = htons(local[b >> 3 & 3]) };
 }
 
+/* No cookie, ours, or any. */
+static void take_cookie(struct run *r, const struct flow_tuple *tuple,
+			struct tcp_opts *o)
+{
+	uint8_t b = take(r);
+
+	tfo_cookie(r->env, tuple, o);
+	if (!(b & 3))
+		o->tfo_len = 0;
+	else if (!(b & 12))
+		o->tfo[0] ^= b;
+}
+
 static uint32_t take_options(struct run *r, uint8_t *out, uint32_t mode,
-			     const struct place *p)
+			     const struct place *p,
+			     const struct flow_tuple *tuple)
 {
 	struct tcp_opts o = { .has = OPT_TS };
 	uint32_t n;
@@ -88,6 +103,8 @@ static uint32_t take_options(struct run *r, uint8_t *out, uint32_t mode,
 		o.mss = (uint16_t)take16(r);
 		o.wscale = take(r) & 15;
 		o.tsval = p->ts + take(r);
+		if (o.has & OPT_SACK_OK)	/* Fast Open: asked for, or a cookie */
+			take_cookie(r, tuple, &o);
 		return tcp_opt_build(out, &o);
 	default:
 		n = take(r) % 11 * 4;
@@ -158,7 +175,7 @@ static void step_segment(struct run *r)
 	h.wnd = htons((uint16_t)take16(r));
 	h.seq = htonl(seq);
 	h.ack = htonl(ack);
-	opts = take_options(r, buf + TCP_BYTES, modes >> 4 & 3, &p);
+	opts = take_options(r, buf + TCP_BYTES, modes >> 4 & 3, &p, &tuple);
 	put_segment(r, &h, buf, opts, take_len(r, modes >> 6));
 }
 
@@ -253,7 +270,8 @@ static void step_connect(struct run *r)
 	struct flow_tuple tuple = take_tuple(r);
 	struct tcp_connect c = { .local = tuple.local, .remote = tuple.remote,
 				 .lport = tuple.lport, .rport = tuple.rport,
-				 .client = 1 + (take(r) & 1), .mtu = r->mtu };
+				 .client = 1 + (take(r) & 1), .mtu = r->mtu,
+				 .fastopen = r->now.us & 1 };
 	bool unused = tcp_tuple_free(r->env, &c.local, c.lport, &c.remote,
 				     c.rport, r->now);
 	int conn = tcp_connect(r->env, &c, r->now);
@@ -675,7 +693,9 @@ static void settle(struct run *r)
 	}
 }
 
-static void open_env(struct run *r)
+/* @more: choices that the input's length makes, so that old inputs stay what
+ * they were. */
+static void open_env(struct run *r, uint32_t more)
 {
 	static struct rss rss;
 	static bool made;
@@ -696,6 +716,9 @@ static void open_env(struct run *r)
 	c.window_scaling = !(b & 4);
 	c.rcv_wnd_initial = b & 8 ? 4096 : 65535;
 	strcpy(c.cc, b & 16 ? "reno" : "cubic");
+	c.syn_cookies = more % 3;	/* enum tcp_cookies */
+	c.mtu_probing = more / 3 & 1;
+	c.pmtu_expires_ms = 3000;
 	memset(c.secret, 5, sizeof(c.secret));
 	r->now.us = 1000000 + (uint64_t)(b >> 5) * UINT64_C(613566756000);
 	r->mtu = 1500;
@@ -719,9 +742,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size > 4096)
 		return 0;
-	open_env(&r);
+	open_env(&r, (uint32_t)(size >> 2));
 	l.addr = r.us;
 	r.listener[0] = (uint32_t)tcp_listen(r.env, &l);
+	if (size & 1)
+		tcp_listener_option(r.env, r.listener[0], CMD_OPT_FASTOPEN, 2);
+	if (size & 2)
+		tcp_listener_option(r.env, r.listener[0],
+				    CMD_OPT_DEFER_ACCEPT_S, 3);
 	while (r.at < r.end)
 		step(&r);
 	settle(&r);

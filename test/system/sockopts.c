@@ -2,6 +2,7 @@
  * sockopts.c - socket options through mtcpd, for sys_options.sh
  *
  *	sockopts MTCP_CONF client IP PORT	connects, says what was seen
+ *	sockopts MTCP_CONF ports IP PORT	connects until no local port is left
  *	sockopts MTCP_CONF server PORT COUNT	echoes one message a connection
  *
  * Each step prints a line, "ok ..." or "FAILED ..."; the script looks at what
@@ -177,6 +178,28 @@ static int client(const char *ip, const char *port)
 	return failures != 0;
 }
 
+/* Every local port is used once for the same peer; then EADDRNOTAVAIL, until
+ * one is free again. */
+static int ports(const char *ip, const char *port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)atoi(port)) };
+	int s[64], n = 0, rc = 0;
+
+	to.sin_addr.s_addr = inet_addr(ip);
+	while (n < 64 && rc == 0) {
+		s[n] = new_socket();
+		rc = mtcp_connect(m, s[n], (struct sockaddr *)&to, sizeof(to));
+		n += rc == 0;
+	}
+	check(rc == -1 && errno == EADDRNOTAVAIL, "no port is left", errno);
+	check(n == 8, "connections", n);
+	mtcp_close(m, s[n]);
+	for (int i = 0; i < n; i++)
+		mtcp_close(m, s[i]);
+	return failures != 0;
+}
+
 /* ---- server ---- */
 
 static void serve(int l, bool look)
@@ -232,6 +255,8 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[2], "client"))
 		rc = client(argv[3], argv[4]);
+	else if (!strcmp(argv[2], "ports"))
+		rc = ports(argv[3], argv[4]);
 	else if (!strcmp(argv[2], "server"))
 		rc = server(argv[3], atoi(argv[4]));
 	mtcp_destroy_context(m);

@@ -7,6 +7,10 @@ set -u
 sys_begin "${1:-xdp}"
 dev=mtp
 [ "$DRIVER" = tap ] && dev=mtd
+mtcpd_conf d "${2:-1}" <<-EOF2
+	[tcp]
+	local_ports = 40000-40063
+EOF2
 mtcpd_start d "${2:-1}"
 conf=$(app_conf 1000)
 in_peer sysctl -qw net.ipv4.tcp_fastopen=3 || skip "no tcp_fastopen here"
@@ -40,4 +44,16 @@ grep -q "^ttl=44 .* syn=0" "$TMP/seen" || fail "the listener's TTL is not seen"
 [ "$(stat tfo_passive)" -ge 1 ] || fail "no SYN with data was taken"
 [ "$(stat tfo_bad)" -eq 0 ] || fail "a cookie of ours was bad"
 pass "Fast Open from the kernel: $(stat tfo_passive) of 5 with their SYN"
+
+# Eight local ports, one engine: the ninth connection to one peer finds none.
+kill "$MTCPD_PID_d"
+wait_until 50 gone "$MTCPD_PID_d" || fail "mtcpd does not end"
+mtcpd_conf d 1 <<-EOF2
+	[tcp]
+	local_ports = 40100-40107
+EOF2
+mtcpd_start d 1
+in_daemon timeout 60 "$(bin sockopts)" "$conf" ports $IP_P 7000 \
+	>"$TMP/ports.log" 2>&1 || { cat "$TMP/ports.log"; fail "ports"; }
+pass "no local port left: EADDRNOTAVAIL"
 sys_end
