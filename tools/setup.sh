@@ -11,7 +11,7 @@ PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 	libjansson-dev libcmocka-dev libseccomp-dev libncurses-dev
 	libpcap-dev"
 PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
-PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus"
+PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark"
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 

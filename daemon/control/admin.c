@@ -29,9 +29,10 @@
 
 #include "base/log.h"
 #include "control/admin.h"
+#include "shm/capture.h"
 
 #define SESSIONS_MAX	32
-#define LINE_MAX_BYTES	4096
+#define LINE_MAX_BYTES	(CAPTURE_PROGRAM_MAX * 16 + 1024)
 #define WRITE_HIGH	(256u << 10)
 #define WRITE_LOW	(64u << 10)
 
@@ -60,6 +61,7 @@ static void admin_free(struct admin *a)
 
 static void hang_up(struct admin *a)
 {
+	capture_left(a);
 	if (a->bev)
 		bufferevent_free(a->bev);
 	a->bev = NULL;
@@ -109,8 +111,13 @@ void admin_error(struct admin *a, const char *fmt, ...)
 
 /* ---- asking an engine ---- */
 
-/* Reads on, when the answer is complete. */
-static void answered(struct admin *a)
+void admin_hold(struct admin *a)
+{
+	bufferevent_disable(a->bev, EV_READ);
+	a->busy = true;
+}
+
+void admin_resume(struct admin *a)
 {
 	a->busy = false;
 	bufferevent_enable(a->bev, EV_READ);
@@ -129,14 +136,13 @@ static void ask_done(struct control *c, struct op *op)
 	}
 	a->answered(a, op);
 	if (!op->tag)
-		answered(a);
+		admin_resume(a);
 }
 
 void admin_ask(struct admin *a, uint32_t engine, struct mail *m,
 	       void (*done)(struct admin *a, const struct op *op))
 {
-	bufferevent_disable(a->bev, EV_READ);
-	a->busy = true;
+	admin_hold(a);
 	a->answered = done;
 	op_ask(a->control, &a->op, engine, m, ask_done);
 }
@@ -229,7 +235,7 @@ static void list_end(struct admin *a)
 		admin_data(a, a->listing->cmd,
 			   stats_clients(a->control, a->conns));
 	a->listing = NULL;
-	answered(a);
+	admin_resume(a);
 }
 
 static void list_next(struct admin *a)
@@ -290,8 +296,7 @@ static void list_done(struct control *c, struct op *op)
 
 static void list_begin(struct admin *a, const struct listing *l)
 {
-	bufferevent_disable(a->bev, EV_READ);
-	a->busy = true;
+	admin_hold(a);
 	a->listing = l;
 	a->engine = a->cursor = 0;
 	a->comma = a->drained_wanted = false;
@@ -319,6 +324,8 @@ static const struct {
 	const char *cmd;
 	void (*take)(struct admin *a, const json_t *request);
 } verbs[] = {
+	{ "capture", capture_request },
+	{ "capture-end", capture_end_request },
 	{ "why", admin_flight },
 	{ NULL, NULL },
 };

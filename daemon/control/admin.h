@@ -59,6 +59,16 @@ void admin_error(struct admin *a, const char *fmt, ...)
 void admin_ask(struct admin *a, uint32_t engine, struct mail *m,
 	       void (*answered)(struct admin *a, const struct op *op));
 
+/* Reads no more requests until admin_resume(): the answer comes later. */
+void admin_hold(struct admin *a);
+void admin_resume(struct admin *a);
+
+/* capture.c */
+void capture_request(struct admin *a, const struct json_t *request);
+void capture_end_request(struct admin *a, const struct json_t *request);
+/* The session hangs up. */
+void capture_left(struct admin *a);
+
 /* admin_flight.c */
 void admin_flight(struct admin *a, const struct json_t *request);
 

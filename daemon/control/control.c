@@ -72,6 +72,7 @@ static void finish(struct control *c)
 	http_stop(c);
 	engines_join(c);
 	watchdog_stop(c);
+	capture_free(c);
 	clients_free_all(c);
 	listeners_free_all(c);
 	engines_close(c);

@@ -45,6 +45,7 @@ struct event_base;
 struct evconnlistener;
 struct control;
 struct client;
+struct capture;
 struct http;
 struct json_t;
 
@@ -294,6 +295,9 @@ struct json_t *stats_listeners(const struct control *c);
 void stats_client_bytes(const struct control *c, uint32_t slot, uint64_t *in,
 			uint64_t *out);
 
+/* capture.c: engines have ended */
+void capture_free(struct control *c);
+
 /* ---- metrics.c, http.c ---- */
 
 struct evbuffer;
@@ -395,6 +399,7 @@ struct control {
 	struct event *drain_event;
 	mono_t drain_end, drain_tell;
 
+	struct capture *capture;	/* NULL: none runs */
 	struct http *http;		/* NULL: no metrics */
 
 	bool stopping, failed;

@@ -28,6 +28,8 @@
 #include "io/port.h"
 #include "net/net.h"
 #include "tcp/tcp.h"
+#include "engine/bpf.h"
+#include "engine/capture.h"
 #include "engine/mailbox.h"
 
 struct engine;

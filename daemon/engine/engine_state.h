@@ -28,6 +28,7 @@
 
 #include "base/log.h"
 #include "base/pool.h"
+#include "engine/capture.h"
 #include "engine/engine.h"
 #include "engine/handover.h"
 #include "engine/tuple.h"
@@ -197,6 +198,7 @@ struct engine {
 	struct net *net;
 	mono_t now;
 
+	const struct capture_job *capture;	/* control's; NULL: none */
 	struct port_side ports[PORT_MAX];
 	uint32_t port_count;
 

@@ -206,6 +206,9 @@ static void handle(struct engine *e, const struct mail *m)
 	case MAIL_INFO:
 		err = info(e, m);
 		break;
+	case MAIL_CAPTURE:
+		e->capture = m->config.ptr;
+		break;
 	case MAIL_FLIGHT:
 		err = flight_report(e->tcp, m->flight.conn,
 				    m->flight.generation, m->flight.out,

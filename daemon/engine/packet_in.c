@@ -187,6 +187,9 @@ static uint32_t port_in(struct engine *e, struct port_side *p)
 	if (n <= 0)
 		return 0;
 	hist_add(&e->stats.batch, (uint32_t)n);
+	if (e->capture)
+		capture_frames(e->capture, e->cfg.index, f, n, CAPTURE_IN,
+			       e->now);
 	b.segments = b.frames = 0;
 	for (int i = 0; i < n; i++)
 		__builtin_prefetch(f[i]->data);

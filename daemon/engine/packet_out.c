@@ -33,6 +33,9 @@ static void send_burst(struct engine *e, struct port_side *p)
 {
 	if (p->tx_count == 0)
 		return;
+	if (e->capture)
+		capture_frames(e->capture, e->cfg.index, p->tx, p->tx_count,
+			       CAPTURE_OUT, e->now);
 	port_tx(p->queue, p->tx, p->tx_count, e->now);
 	p->tx_count = 0;
 	p->sent = true;

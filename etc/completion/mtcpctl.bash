@@ -4,7 +4,7 @@
 _mtcpctl()
 {
 	local cur prev i command=
-	local commands="stats conns top why trace clients listeners ports
+	local commands="stats conns top capture why trace clients listeners ports
 		engines arp routes config log drain reload"
 	local options="--socket --watch --internals --json --color --version
 		--help"

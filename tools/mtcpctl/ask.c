@@ -10,7 +10,7 @@
 
 #define ANSWER_SECONDS	30	/* of silence, then we give up */
 
-static int dial(const char *path)
+int dial(const char *path)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct timeval limit = { .tv_sec = ANSWER_SECONDS };

@@ -18,6 +18,8 @@ static const struct command commands[] = {
 	{ "why", "CONN", "what limits a connection (id or filter)", NULL,
 	  run_why, false },
 	{ "top", "", "live, on the whole screen", NULL, run_top, false },
+	{ "capture", "[FILTER]", "frames as pcapng, -w FILE or to a pipe; "
+	  "filters as tcpdump's", NULL, run_capture, true },
 	{ "trace", "CONN", "its last events", NULL, run_trace, false },
 	TABLE(clients, "programs that are attached"),
 	TABLE(listeners, "who listens where"),

@@ -8,6 +8,7 @@
  *	conns.c   connections: filter, table, TCP internals
  *	filter.c  the filter language
  *	config.c  what changes something (conf_file.c, conf_import.c)
+ *	capture.c frames as pcapng
  *	top.c     the whole on a screen, live
  *	why.c     what limits a connection, and its last events
  *
@@ -53,7 +54,9 @@ struct command {
 /* Prints what is wrong and where to read on; EXIT_USAGE. */
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* ask.c: the answer's line (free() it), or NULL after a message. */
+/* ask.c: a connection to mtcpd, or -1 after a message */
+int dial(const char *path);
+/* The answer's line (free() it), or NULL after a message. */
 char *ask(const char *socket_path, const json_t *request);
 /* The answer's data, or NULL after a message; @request is taken over. */
 json_t *ask_data(const struct options *o, json_t *request);
@@ -98,6 +101,9 @@ int run_conns(const struct options *o);
 /* The connections that the filter of o's arguments names, with their clients'
  * names; NULL after a message, *status then says why. */
 json_t *conns_matching(const struct options *o, int *status);
+
+/* capture.c */
+int run_capture(const struct options *o);
 
 /* top.c */
 int run_top(const struct options *o);
