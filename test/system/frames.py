@@ -310,4 +310,5 @@ def main():
     globals()[sys.argv[1]](w, *map(int, sys.argv[3:]))
 
 
-main()
+if __name__ == "__main__":
+    main()

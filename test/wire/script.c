@@ -701,6 +701,8 @@ static const struct {
 	{ "icmp", do_icmp }, { "listen", do_listen },
 	{ "passive", script_passive }, { "active", script_active },
 	{ "enter", script_enter },
+	{ "iss_differs", script_iss_differs },
+	{ "iss_goes_on", script_iss_goes_on },
 	{ "unlisten", do_unlisten }, { "connect", do_connect },
 	{ "accept", do_accept }, { "accepting", do_accepting },
 	{ "write", do_write }, { "read", do_read }, { "readable", do_readable },

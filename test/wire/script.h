@@ -33,6 +33,8 @@
  *	state NAME			event NAME [ERRNO]	event none
  *	drop NAME N			stat NAME N[..M]	accepting N
  *
+ *	iss_differs N			iss_goes_on N	(RFC 6528)
+ *
  * At the end of a case nothing may be left: no segment that the script does
  * not name, and, after all is aborted and an hour has passed, no connection,
  * extent or block.
@@ -50,6 +52,7 @@ struct script {
 	struct world *w;
 	uint32_t peer;		/* of the lines that follow */
 	uint64_t tolerance_us;	/* how late a segment may be */
+	uint32_t iss_before;	/* of iss_goes_on */
 	uint64_t window_us;	/* of +FROM..TO, until the next > */
 	char err[SCRIPT_ERR_BYTES];
 };
@@ -68,6 +71,8 @@ bool script_broken(struct script *s);
 bool script_passive(struct script *s, char *args);
 bool script_active(struct script *s, char *args);
 bool script_enter(struct script *s, char *args);
+bool script_iss_differs(struct script *s, char *args);
+bool script_iss_goes_on(struct script *s, char *args);
 
 /* After a case's last line. */
 bool script_finish(struct script *s);

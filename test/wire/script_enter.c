@@ -5,6 +5,7 @@
  * step; enter's steps are, below, as lines of a script themselves.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/hdr.h"
@@ -117,4 +118,35 @@ bool script_enter(struct script *s, char *args)
 		return true;
 	}
 	return script_fail(s, "no way to enter '%s'", args);
+}
+
+/* Peers 0 .. N - 1 saw initial sequence numbers of ours that are all different,
+ * and none near a constant that somebody could guess. */
+bool script_iss_differs(struct script *s, char *args)
+{
+	uint32_t n = (uint32_t)strtoul(args, NULL, 0);
+	const struct world_peer *p = s->w->peers;
+
+	for (uint32_t i = 0; i < n && i < WORLD_PEERS; i++) {
+		if (!p[i].our_iss_known)
+			return script_fail(s, "peer %u has seen no SYN of ours", i);
+		for (uint32_t k = 0; k < i; k++)
+			if (p[i].our_iss - p[k].our_iss + 100000 < 200000)
+				return script_fail(s, "peers %u and %u: %u and %u",
+						   k, i, p[k].our_iss,
+						   p[i].our_iss);
+	}
+	return true;
+}
+
+/* From the last time to now this peer's number has grown by N at least, and less
+ * than half round (RFC 6528 3: 1 each 4 us); 0: remembers only. */
+bool script_iss_goes_on(struct script *s, char *args)
+{
+	uint32_t n = (uint32_t)strtoul(args, NULL, 0);
+	uint32_t now = s->w->peers[s->peer].our_iss, grown = now - s->iss_before;
+
+	s->iss_before = now;
+	return !n || (grown >= n && grown < UINT32_MAX / 2) ||
+	       script_fail(s, "expected %u or more, got %d", n, (int)grown);
 }

@@ -1,0 +1,1 @@
+system_test(badinput 120 sys_badinput)
