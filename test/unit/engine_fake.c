@@ -19,6 +19,8 @@ static struct ip_addr addr_of(int side)
 
 /* ---- the world ---- */
 
+uint32_t fake_extents;
+
 static void daemon_open(struct fake_world *w, int side, uint32_t engines)
 {
 	struct fake_daemon *d = &w->d[side];
@@ -34,7 +36,7 @@ static void daemon_open(struct fake_world *w, int side, uint32_t engines)
 	tcp_config_default(&cfg.tcp);
 	cfg.tcp.max_conns = 5000;
 	cfg.tcp.max_syn = cfg.tcp.max_time_wait = 5000;
-	cfg.tcp.max_extents = 100000;
+	cfg.tcp.max_extents = fake_extents ? fake_extents : 100000;
 	cfg.tcp.secret[0] = (uint8_t)(side + 1);
 	assert_int_equal(mailbox_open(&d->control, engines, 64), 0);
 	for (uint32_t i = 0; i < engines; i++) {

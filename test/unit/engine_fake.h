@@ -60,6 +60,8 @@ struct fake_world {
 	mono_t now;
 };
 
+/* Extents of the next fake_open()'s engines; 0: plenty. */
+extern uint32_t fake_extents;
 /* @engines on each side; addresses 10.0.0.1 and 10.0.0.2. */
 void fake_open(struct fake_world *w, uint32_t engines0, uint32_t engines1);
 void fake_close(struct fake_world *w);

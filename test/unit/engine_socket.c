@@ -27,6 +27,15 @@ static int open_two(void **state)
 	return 0;
 }
 
+static int open_scarce(void **state)
+{
+	(void)state;
+	fake_extents = 24;
+	fake_open(&world, 1, 1);
+	fake_extents = 0;
+	return 0;
+}
+
 static int close_world(void **state)
 {
 	(void)state;
@@ -473,6 +482,38 @@ static void full_event_ring(void **state)
 	assert_int_equal(client(0, 0)->bad, 0);
 }
 
+/* When extents are scarce the commands of who has too many wait in their ring:
+ * nothing is lost, nobody is reset, and nobody is taken for hostile. */
+static void sends_wait_for_extents(void **state)
+{
+	struct engine *e = world.d[1].e[0];
+	const counter_t *stalls = &engine_stats(e)->send_stalls;
+	static uint8_t all[64];
+	union fake_event ev;
+	uint32_t sent = 0, turns = 0;
+
+	(void)state;
+	fake_pair(&world, &srv, &cli);
+	for (int i = 0; i < 50; i++) {		/* its stock of blocks */
+		fake_event(client(1, 0), 0, 0, &ev);
+		fake_run(&world, 1000);
+	}
+	fill(all, sizeof(all), 3);
+	/* only this engine turns: nothing is acknowledged */
+	while (!counter_get(stalls) && sent < sizeof(all)) {
+		fake_send(client(1, 0), 0, cli, all + sent++, 1);
+		engine_turn(e, world.now);
+	}
+	assert_true(counter_get(stalls) > 0);
+	while (turns++ < 10)
+		engine_turn(e, world.now);
+	assert_true(counter_get(stalls) >= 10);
+	expect_data(client(0, 0), 0, srv, FAKE_SERVER, all, sent);
+	assert_int_equal(client(1, 0)->bad, 0);
+	fake_simple(client(1, 0), 0, cli, CMD_CLOSE, 0, FAKE_CLIENT);
+	fake_expect(client(1, 0), 0, EVENT_CLOSED, FAKE_CLIENT, &ev);
+}
+
 /* Frames arrive on queue 0 only: half of the flows are handed over. */
 static void two_engines(void **state)
 {
@@ -519,6 +560,8 @@ int main(void)
 		T(take_between_clients), T(holder_dies),
 		T(unsent_data_survives), T(grace_ends), T(slot_is_used_again),
 		T(stop_in_order), T(stop_resets), T(full_event_ring),
+		cmocka_unit_test_setup_teardown(sends_wait_for_extents,
+						open_scarce, close_world),
 		cmocka_unit_test_setup_teardown(two_engines, open_two,
 						close_world),
 	};
