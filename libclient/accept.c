@@ -55,7 +55,7 @@ int listener_join(struct mtcp_context *x, struct listener *l)
 	int err;
 
 	memcpy(req.listen.addr, l->addr, 16);
-	if (l->opts && l->opts->reuseport)
+	if (x->prefork || (l->opts && l->opts->reuseport))
 		req.listen.flags = CTL_LISTEN_SHARED;
 	pthread_mutex_lock(&the_client.lock);
 	err = attach_request(x->at, &req, &reply, NULL, 0);
@@ -70,7 +70,8 @@ int listener_join(struct mtcp_context *x, struct listener *l)
 		return err;
 	for (uint32_t e = 0; e < x->engines; e++)
 		stock_start(x, e);
-	listener_credit(x, l);
+	if (!x->prefork || l->wanted)
+		listener_credit(x, l);
 	return 0;
 }
 
@@ -123,6 +124,15 @@ void listener_credit(struct mtcp_context *x, struct listener *l)
 {
 	for (uint32_t e = 0; e < x->engines; e++)
 		top_up(x, l, e);
+}
+
+void listener_want(struct mtcp_context *x, struct listener *l)
+{
+	if (l->wanted)
+		return;
+	l->wanted = true;
+	listener_credit(x, l);
+	ctx_publish(x);
 }
 
 void listener_queue(struct mtcp_context *x, uint32_t index)

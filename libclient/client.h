@@ -254,6 +254,7 @@ struct listener {
 	uint8_t addr[16];
 	uint16_t port;		/* network order */
 	bool used;
+	bool wanted;		/* somebody accepts or waits */
 	int32_t sockid;
 	uint32_t backlog;
 	uint32_t credit[ENGINES_MAX];	/* cookies posted or queued */
@@ -308,6 +309,10 @@ struct mtcp_context {
 	in_addr_t rss_base;		/* host order; 0: none */
 	uint32_t rss_count, rss_next;
 	uint8_t rss_any_local[16];	/* a local address that we had */
+	/* The preload's (preload/preload.h): what every raise calls; listeners
+	 * are shared with children, and ask for connections when used. */
+	void (*on_raise)(uint32_t id, uint32_t bits);
+	bool prefork;
 	struct ctx_stats stats, stats_last;
 	uint64_t stats_at_us;
 };
@@ -349,6 +354,9 @@ bool list_push(struct index_list *l, uint32_t v);
 
 int ctx_join(struct mtcp_context *x, bool now);
 void ctx_lost(struct mtcp_context *x);
+/* In a forked child, the only thread: the parent's attachment is left to it,
+ * connections are reset here, listeners join again at the next call. */
+void ctx_forked(struct mtcp_context *x);
 
 /* ---- event_in.c: what the engines said ---- */
 
@@ -388,6 +396,8 @@ void stock_reset(struct mtcp_context *x);
 int listener_new(struct mtcp_context *x, struct listener **out);
 int listener_join(struct mtcp_context *x, struct listener *l);
 void listener_credit(struct mtcp_context *x, struct listener *l);
+/* With `prefork`: from now on connections are asked for. */
+void listener_want(struct mtcp_context *x, struct listener *l);
 void listener_queue(struct mtcp_context *x, uint32_t index);
 int listener_close(struct mtcp_context *x, struct listener *l);
 /* The daemon went: what was posted or queued is void. */

@@ -1,0 +1,456 @@
+#include "libclient/preload/preload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * Epoll sets.  A set's descriptor is the kernel's; watches of mtcp sockets lie
+ * in lists of ours.  A thread may sleep in the kernel when the first of them
+ * comes: an eventfd that is always readable is put into the set to call it
+ * back (KICK), and taken out by who finds it.
+ *
+ *	raise --> on the ready list --wait--> bits hold? report : leave
+ *	          level: to the end of the list again; edge, oneshot: off it
+ */
+
+#define PUBLIC	__attribute__((visibility("default")))
+#define KICK	0x6d7463702d6b6963ull
+#define ALWAYS	(EPOLLERR | EPOLLHUP)
+#define KERNEL_TURN	8u	/* waits answered without asking the kernel */
+
+struct watch {
+	struct file *f;
+	struct epset *set;
+	int fd;
+	uint32_t events;
+	uint64_t data;
+	bool kernel;		/* a member of the kernel's set too */
+	bool queued, off;	/* off: oneshot has fired */
+	struct watch *fnext;			/* of the file */
+	struct watch *rnext, *rprev;		/* ready */
+	struct watch *snext, *sprev;		/* of the set */
+};
+
+struct epset {
+	struct file *file;
+	int fd;
+	struct watch *watches, *head, *tail;
+	uint32_t live;		/* watches of mtcp sockets */
+	uint32_t kernel;	/* kernel members, about: closes are not seen */
+	uint32_t in_kernel;	/* threads asleep there */
+	uint32_t turn;
+};
+
+bool sock_pending(int fd);
+
+static void dequeue(struct watch *w)
+{
+	struct epset *s = w->set;
+
+	if (!w->queued)
+		return;
+	w->queued = false;
+	if (w->rprev)
+		w->rprev->rnext = w->rnext;
+	else
+		s->head = w->rnext;
+	if (w->rnext)
+		w->rnext->rprev = w->rprev;
+	else
+		s->tail = w->rprev;
+}
+
+static void enqueue(struct watch *w)
+{
+	struct epset *s = w->set;
+
+	if (w->queued)
+		return;
+	w->queued = true;
+	w->rnext = NULL;
+	w->rprev = s->tail;
+	if (s->tail)
+		s->tail->rnext = w;
+	else
+		s->head = w;
+	s->tail = w;
+}
+
+void epset_raise(struct file *f, uint32_t bits)
+{
+	for (struct watch *w = f->watches; w; w = w->fnext) {
+		if (w->off || f->sock < 0 || !(bits & (w->events | ALWAYS)))
+			continue;
+		enqueue(w);
+		file_wake(w->set->file);
+	}
+}
+
+static void watch_free(struct watch *w)
+{
+	struct watch **at = &w->f->watches;
+
+	while (*at != w)
+		at = &(*at)->fnext;
+	*at = w->fnext;
+	dequeue(w);
+	if (w->sprev)
+		w->sprev->snext = w->snext;
+	else
+		w->set->watches = w->snext;
+	if (w->snext)
+		w->snext->sprev = w->sprev;
+	w->set->live--;
+	free(w);
+}
+
+void epset_forget(struct file *f)
+{
+	while (f->watches)
+		watch_free(f->watches);
+}
+
+void epset_free(struct file *f)
+{
+	while (f->set->watches)
+		watch_free(f->set->watches);
+	free(f->set);
+	f->set = NULL;
+}
+
+struct file *epset_new(int fd)
+{
+	struct epset *s = calloc(1, sizeof(*s));
+	struct file *f = s ? file_new(fd, FILE_EPOLL) : NULL;
+
+	if (!f) {
+		free(s);
+		return NULL;
+	}
+	f->set = s;
+	s->file = f;
+	s->fd = fd;
+	return f;
+}
+
+static int kick_fd = -1;
+
+static void kick(struct epset *s)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = KICK };
+
+	if (!s->in_kernel)
+		return;
+	if (kick_fd < 0)
+		kick_fd = eventfd(1, EFD_CLOEXEC);
+	real()->epoll_ctl(s->fd, EPOLL_CTL_ADD, kick_fd, &ev);
+}
+
+static void kicked(struct epset *s, int n, struct epoll_event *ev, int *left)
+{
+	*left = 0;
+	for (int i = 0; i < n; i++) {
+		if (ev[i].data.u64 == KICK)
+			real()->epoll_ctl(s->fd, EPOLL_CTL_DEL, kick_fd, NULL);
+		else
+			ev[(*left)++] = ev[i];
+	}
+}
+
+static void look_at(struct watch *w)
+{
+	uint32_t bits;
+
+	file_want(w->f, w->events);
+	bits = file_bits(w->f);
+	if (bits & (w->events | ALWAYS))
+		epset_raise(w->f, bits);
+}
+
+/* A socket that was in sets as the kernel's is mtcpd's from now on. */
+void epset_convert(struct file *f)
+{
+	for (struct watch *w = f->watches; w; w = w->fnext) {
+		if (w->kernel && !f->both) {
+			real()->epoll_ctl(w->set->fd, EPOLL_CTL_DEL, w->fd,
+					  NULL);
+			w->kernel = false;
+		}
+		kick(w->set);
+		look_at(w);
+	}
+}
+
+static struct watch *find(const struct file *f, const struct epset *s, int fd)
+{
+	struct watch *w = f->watches;
+
+	while (w && (w->set != s || w->fd != fd))
+		w = w->fnext;
+	return w;
+}
+
+static int add(struct epset *s, struct file *f, int fd,
+	       struct epoll_event *ev)
+{
+	struct watch *w;
+
+	if (find(f, s, fd))
+		return -EEXIST;
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return -ENOMEM;
+	w->f = f;
+	w->set = s;
+	w->fd = fd;
+	w->events = ev->events;
+	w->data = ev->data.u64;
+	w->fnext = f->watches;
+	f->watches = w;
+	w->snext = s->watches;
+	if (s->watches)
+		s->watches->sprev = w;
+	s->watches = w;
+	s->live++;
+	if (f->sock < 0 || f->both) {
+		w->kernel = true;
+		if (real()->epoll_ctl(s->fd, EPOLL_CTL_ADD, fd, ev)) {
+			watch_free(w);
+			return -errno;
+		}
+	}
+	kick(s);
+	look_at(w);
+	return 0;
+}
+
+static int change(struct epset *s, struct file *f, int op, int fd,
+		  struct epoll_event *ev)
+{
+	struct watch *w = find(f, s, fd);
+
+	if (!w)
+		return -ENOENT;
+	if (w->kernel && real()->epoll_ctl(s->fd, op, fd, ev))
+		return -errno;
+	if (op == EPOLL_CTL_DEL) {
+		watch_free(w);
+		return 0;
+	}
+	dequeue(w);
+	w->off = false;
+	w->events = ev->events;
+	w->data = ev->data.u64;
+	look_at(w);
+	return 0;
+}
+
+/* The lock is held; 1: it is the kernel's matter alone. */
+static int control(struct file *e, int op, int fd, struct epoll_event *ev)
+{
+	struct file *f;
+
+	inside = false;
+	f = table_peek(fd);
+	inside = true;
+	if (f && f->kind == FILE_EPOLL)
+		f = NULL;		/* nests in the kernel */
+	if (!f && op == EPOLL_CTL_ADD && sock_pending(fd))
+		f = file_new(fd, FILE_PENDING);
+	if (!f)
+		return 1;
+	if (op != EPOLL_CTL_DEL && !ev)
+		return -EFAULT;
+	return op == EPOLL_CTL_ADD ? add(e->set, f, fd, ev) :
+	       op == EPOLL_CTL_MOD || op == EPOLL_CTL_DEL ?
+	       change(e->set, f, op, fd, ev) : -EINVAL;
+}
+
+PUBLIC int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
+{
+	struct file *e = table_peek(ep);
+	int err;
+
+	if (!e || e->kind != FILE_EPOLL)
+		return real()->epoll_ctl(ep, op, fd, ev);
+	big_lock();
+	err = control(e, op, fd, ev);
+	if (err == 1) {
+		err = real()->epoll_ctl(ep, op, fd, ev) ? -errno : 0;
+		if (!err && op == EPOLL_CTL_ADD)
+			e->set->kernel++;
+	}
+	big_unlock();
+	if (!err)
+		return 0;
+	errno = -err;
+	return -1;
+}
+
+PUBLIC int epoll_create1(int flags)
+{
+	int fd = real()->epoll_create1(flags);
+
+	if (fd < 0 || inside)
+		return fd;
+	big_lock();
+	epset_new(fd);
+	big_unlock();
+	return fd;
+}
+
+PUBLIC int epoll_create(int size)
+{
+	if (size > 0)
+		return epoll_create1(0);
+	errno = EINVAL;
+	return -1;
+}
+
+/* ---- waiting ---- */
+
+static int harvest(struct epset *s, struct epoll_event *ev, int max)
+{
+	struct watch *w, *last = s->tail;
+	int n = 0;
+
+	while (n < max && (w = s->head)) {
+		uint32_t bits = file_bits(w->f) & (w->events | ALWAYS);
+
+		dequeue(w);
+		if (bits && !w->off) {
+			ev[n].events = bits;
+			ev[n++].data.u64 = w->data;
+			if (w->events & EPOLLONESHOT)
+				w->off = true;
+			else if (!(w->events & EPOLLET))
+				enqueue(w);
+		} else if (!w->off) {
+			file_want(w->f, w->events);
+		}
+		if (w == last)
+			break;
+	}
+	return n;
+}
+
+static bool has_kernel(const struct epset *s)
+{
+	if (s->kernel)
+		return true;
+	for (const struct watch *w = s->watches; w; w = w->snext)
+		if (w->kernel)
+			return true;
+	return false;
+}
+
+static int wait_kernel(struct file *e, struct epoll_event *ev, int max,
+		       uint64_t until, const sigset_t *mask)
+{
+	uint64_t t = now_us();
+	int ms = until == FOREVER ? -1 :
+		 until <= t ? 0 : (int)((until - t + 999) / 1000), n, err;
+
+	e->refs++;
+	e->set->in_kernel++;
+	big_unlock();
+	n = real()->epoll_pwait(e->set->fd, ev, max, ms, mask);
+	err = errno;
+	big_lock();
+	if (e->set)
+		e->set->in_kernel--;
+	file_put(e);
+	errno = err;
+	return n;
+}
+
+static int sleep_on(struct file *e, uint64_t until, const sigset_t *mask,
+		    bool kernel)
+{
+	struct pollfd k[4] = { { .fd = e->set->fd, .events = POLLIN } };
+	struct link l;
+	int err;
+
+	e->refs++;
+	link_add(&l, e, waiter_self());
+	err = wait_sleep(waiter_self(), k, kernel ? 1 : 0, until, mask);
+	link_del(&l, e);
+	if (!e->fds)
+		err = -EBADF;
+	file_put(e);
+	return err;
+}
+
+/* One round of a set with mtcp sockets: events, 0, or -errno. */
+static int look(struct file *e, struct epoll_event *ev, int max)
+{
+	struct epset *s = e->set;
+	int n, k;
+
+	ctx_progress(context_now());
+	n = harvest(s, ev, max);
+	if (n == max || (n && ++s->turn % KERNEL_TURN) || !has_kernel(s))
+		return n;
+	k = real()->epoll_pwait(s->fd, ev + n, max - n, 0, NULL);
+	if (k > 0)
+		kicked(s, k, ev + n, &k);
+	return k > 0 ? n + k : n;
+}
+
+static int wait_locked(struct file *e, struct epoll_event *ev, int max,
+		       uint64_t until, const sigset_t *mask)
+{
+	int n, err = 0;
+
+	for (;;) {
+		if (!e->set->live || !context_now()) {
+			n = wait_kernel(e, ev, max, until, mask);
+			if (n > 0)
+				kicked(e->set, n, ev, &n);
+			if (n || !e->set->live || !context_now())
+				return n < 0 ? -errno : n;
+		}
+		n = look(e, ev, max);
+		if (n || until == 0 || err)
+			return n ? n : err == -ETIMEDOUT ? 0 : err;
+		err = sleep_on(e, until, mask, has_kernel(e->set));
+		if (err == -EBADF)
+			return err;
+	}
+}
+
+PUBLIC int epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
+		       const sigset_t *mask)
+{
+	struct file *e = table_peek(ep);
+	int n;
+
+	if (!e || e->kind != FILE_EPOLL || max <= 0 || !ev)
+		return real()->epoll_pwait(ep, ev, max, timeout, mask);
+	big_lock();
+	n = wait_locked(e, ev, max, timeout ? until_from_ms(timeout) : 0,
+			mask);
+	big_unlock();
+	if (n >= 0)
+		return n;
+	errno = -n;
+	return -1;
+}
+
+PUBLIC int epoll_wait(int ep, struct epoll_event *ev, int max, int timeout)
+{
+	return epoll_pwait(ep, ev, max, timeout, NULL);
+}
+
+PUBLIC int epoll_pwait2(int ep, struct epoll_event *ev, int max,
+			const struct timespec *ts, const sigset_t *mask)
+{
+	int ms = -1;
+
+	if (ts)
+		ms = (int)(ts->tv_sec * 1000 + (ts->tv_nsec + 999999) / 1000000);
+	return epoll_pwait(ep, ev, max, ms, mask);
+}

@@ -1,0 +1,295 @@
+#include "libclient/preload/preload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+/* Descriptors: their end, their copies, their flags; options of sockets. */
+
+#define PUBLIC	__attribute__((visibility("default")))
+
+static int fail(int err)
+{
+	errno = err;
+	return -1;
+}
+
+PUBLIC int close(int fd)
+{
+	int err;
+
+	if (!table_peek(fd))
+		return fd_is_internal(fd) ? fail(EBADF) : real()->close(fd);
+	if (!own_process())
+		return real()->close(fd);
+	big_lock();
+	file_drop(fd);
+	err = real()->close(fd);
+	big_unlock();
+	return err;
+}
+
+PUBLIC int close_range(unsigned int a, unsigned int b, int flags)
+{
+	int err = 0;
+
+	if (flags || !context_now())
+		return real()->close_range(a, b, flags);
+	for (unsigned int i = a; i <= b && i < PRELOAD_FDS; i++) {
+		bool ours = table_peek((int)i), keep = fd_is_internal((int)i);
+
+		if (!ours && !keep)
+			continue;
+		if (i > a)
+			err |= real()->close_range(a, i - 1, 0);
+		if (ours)
+			close((int)i);
+		if (i == b)
+			return err;
+		a = i + 1;
+	}
+	return err | real()->close_range(a, b, 0);
+}
+
+PUBLIC void closefrom(int from)
+{
+	close_range((unsigned int)from, ~0u, 0);
+}
+
+/* @to is a copy of @fd from now on, if the kernel says so. */
+static int copied(int fd, int to)
+{
+	struct file *f = table_peek(fd);
+
+	if (to < 0 || to == fd || (!f && !table_peek(to)) || !own_process())
+		return to;
+	big_lock();
+	file_drop(to);
+	if (f)
+		file_add(f, to);
+	big_unlock();
+	return to;
+}
+
+PUBLIC int dup(int fd)
+{
+	return copied(fd, real()->dup(fd));
+}
+
+PUBLIC int dup3(int fd, int to, int flags)
+{
+	return copied(fd, real()->dup3(fd, to, flags));
+}
+
+PUBLIC int dup2(int fd, int to)
+{
+	if (fd == to)
+		return real()->fcntl(fd, F_GETFD) < 0 ? -1 : to;
+	return dup3(fd, to, 0);
+}
+
+/* ---- flags ---- */
+
+static int set_flags(int fd, long flags)
+{
+	struct file *f = table_lock(fd);
+	int err;
+
+	if (!f)
+		return real()->fcntl(fd, F_SETFL, flags);
+	f->nonblock = flags & O_NONBLOCK;
+	err = real()->fcntl(fd, F_SETFL, f->both ? flags | O_NONBLOCK : flags);
+	big_unlock();
+	return err;
+}
+
+static int get_flags(int fd)
+{
+	struct file *f = table_sock(fd);
+	int fl = real()->fcntl(fd, F_GETFL);
+
+	if (fl >= 0 && f && !f->nonblock)
+		fl &= ~O_NONBLOCK;
+	return fl;
+}
+
+PUBLIC int fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	switch (cmd) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return copied(fd, real()->fcntl(fd, cmd, arg));
+	case F_SETFL:
+		return set_flags(fd, arg);
+	case F_GETFL:
+		return get_flags(fd);
+	default:
+		return real()->fcntl(fd, cmd, arg);
+	}
+}
+
+PUBLIC int fcntl64(int fd, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	return fcntl(fd, cmd, arg);
+}
+
+static int ioctl_sock(struct file *f, int fd, unsigned long request,
+		      void *arg)
+{
+	int on;
+
+	if (request == FIONBIO) {
+		memcpy(&on, arg, sizeof(on));
+		f->nonblock = on != 0;
+		if (f->both)
+			return 0;
+		return real()->ioctl(fd, request, arg);
+	}
+	if (mtcp_socket_ioctl(context_now(), f->sock, (int)request, arg) == 0)
+		return 0;
+	return request == FIONREAD ? -1 : real()->ioctl(fd, request, arg);
+}
+
+PUBLIC int ioctl(int fd, unsigned long request, ...)
+{
+	struct file *f;
+	va_list ap;
+	void *arg;
+	int err;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	f = table_lock(fd);
+	if (!f)
+		return real()->ioctl(fd, request, arg);
+	err = ioctl_sock(f, fd, request, arg);
+	big_unlock();
+	return err;
+}
+
+/* ---- options ---- */
+
+static bool time_option(int level, int name)
+{
+	return level == SOL_SOCKET &&
+	       (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
+}
+
+/* What mtcpd does not know is kept by the kernel's placeholder. */
+static int set_option(struct file *f, int fd, int level, int name,
+		      const void *v, socklen_t n)
+{
+	struct timeval tv;
+	uint64_t us;
+
+	if (time_option(level, name) && n >= sizeof(tv)) {
+		memcpy(&tv, v, sizeof(tv));
+		us = (uint64_t)tv.tv_sec * 1000000u + (uint64_t)tv.tv_usec;
+		if (name == SO_RCVTIMEO)
+			f->rcv_us = us;
+		else
+			f->snd_us = us;
+		return real()->setsockopt(fd, level, name, v, n);
+	}
+	if (mtcp_setsockopt(context_now(), f->sock, level, name, v, n) == 0)
+		return 0;
+	if (errno != ENOPROTOOPT && errno != EOPNOTSUPP)
+		return -1;
+	return real()->setsockopt(fd, level, name, v, n);
+}
+
+PUBLIC int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
+{
+	struct file *f = table_lock(fd);
+	int err;
+
+	if (!f)
+		return real()->setsockopt(fd, level, name, v, n);
+	err = set_option(f, fd, level, name, v, n);
+	big_unlock();
+	return err;
+}
+
+static int get_option(struct file *f, int fd, int level, int name, void *v,
+		      socklen_t *n)
+{
+	int value;
+
+	if (level == SOL_SOCKET && (name == SO_ACCEPTCONN ||
+				    name == SO_DOMAIN)) {
+		value = name == SO_DOMAIN ? (f->six ? AF_INET6 : AF_INET) :
+			f->kind == FILE_LISTENER;
+		memcpy(v, &value, *n < sizeof(value) ? *n : sizeof(value));
+		if (*n > sizeof(value))
+			*n = sizeof(value);
+		return 0;
+	}
+	if (!time_option(level, name) &&
+	    mtcp_getsockopt(context_now(), f->sock, level, name, v, n) == 0)
+		return 0;
+	return real()->getsockopt(fd, level, name, v, n);
+}
+
+PUBLIC int getsockopt(int fd, int level, int name, void *v, socklen_t *n)
+{
+	struct file *f = v && n ? table_lock(fd) : NULL;
+	int err;
+
+	if (!f)
+		return real()->getsockopt(fd, level, name, v, n);
+	ctx_progress(context_now());
+	err = get_option(f, fd, level, name, v, n);
+	big_unlock();
+	return err;
+}
+
+/* ---- syscall() ---- */
+
+PUBLIC long syscall(long number, ...)
+{
+	long a[6];
+	va_list ap;
+
+	va_start(ap, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	switch (number) {
+	case SYS_close:
+		return close((int)a[0]);
+	case SYS_read:
+		return read((int)a[0], (void *)a[1], (size_t)a[2]);
+	case SYS_write:
+		return write((int)a[0], (void *)a[1], (size_t)a[2]);
+	case SYS_accept4:
+		return accept4((int)a[0], (void *)a[1], (void *)a[2],
+			       (int)a[3]);
+	case SYS_dup3:
+		return dup3((int)a[0], (int)a[1], (int)a[2]);
+	case SYS_close_range:
+		return close_range((unsigned int)a[0], (unsigned int)a[1],
+				   (int)a[2]);
+	default:
+		return real()->syscall(number, a[0], a[1], a[2], a[3], a[4],
+				       a[5]);
+	}
+}

@@ -1,0 +1,104 @@
+#include "libclient/preload/preload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/*
+ * The context is made at the first listen() or connect() that goes to mtcpd,
+ * so a program that needs none never attaches.  It ends with the process: the
+ * daemon hears the hang-up.
+ */
+
+void wait_forked(void);
+bool waiter_is(int fd);
+
+static struct mtcp_context *context;
+static _Atomic pid_t owner;		/* 0: nobody yet */
+static bool tried;
+
+struct mtcp_context *context_now(void)
+{
+	return context;
+}
+
+static void raised(uint32_t id, uint32_t bits)
+{
+	struct file *f = file_of_sock(id);
+
+	if (!f)
+		return;
+	file_wake(f);
+	epset_raise(f, bits);
+}
+
+/* fork() in the middle of a call of another thread would leave half of it. */
+static void before_fork(void)
+{
+	big_lock();
+}
+
+static void after_fork(void)
+{
+	big_unlock();
+}
+
+static void in_child(void)
+{
+	atomic_store(&owner, getpid());
+	wait_forked();
+	if (context)
+		ctx_forked(context);
+	big_unlock();
+}
+
+struct mtcp_context *the_context(void)
+{
+	struct mtcp_conf conf = { .num_cores = 1,
+				  .max_concurrency = PRELOAD_FDS };
+
+	if (context)
+		return context;
+	mtcp_setconf(&conf);
+	if (mtcp_init(NULL))
+		return NULL;
+	context = mtcp_create_context(0);
+	if (!context)
+		return NULL;
+	context->on_raise = raised;
+	context->prefork = true;
+	atomic_store(&owner, getpid());
+	if (!tried)
+		pthread_atfork(before_fork, after_fork, in_child);
+	tried = true;
+	return context;
+}
+
+bool own_process(void)
+{
+	pid_t pid = atomic_load_explicit(&owner, memory_order_relaxed);
+
+	return !pid || pid == getpid();
+}
+
+bool fd_is_internal(int fd)
+{
+	const struct mtcp_context *x = context;
+
+	if (inside)
+		return false;
+	if (waiter_is(fd))
+		return true;
+	if (!x)
+		return false;
+	if (fd == x->wake_rd || fd == x->intr_fd)
+		return true;
+	if (!x->at)
+		return false;
+	if (fd == x->at->ctl_fd)
+		return true;
+	for (uint32_t e = 0; e < x->engines; e++)
+		if (fd == x->at->wake_fd[e])
+			return true;
+	return false;
+}

@@ -1,0 +1,195 @@
+/*
+ * preload.h - the POSIX socket face over libmtcpclient, one section a file
+ *
+ *	program --libc's names--> interposers --+--> the kernel (next in line)
+ *	                             |          |
+ *	                   table: fd -> file ---+--> the process's one context
+ *	                             |  ^
+ *	         watches of epoll sets  '-- on_raise(): wakes waiters, marks ready
+ *
+ * Every socket is a kernel descriptor first.  socket() is not interposed: at
+ * listen() or connect() the policy decides, and if it says mtcpd, the kernel's
+ * socket stays as the placeholder of its number, its options are carried over,
+ * and the table gets a file.  A file is what the kernel calls an open file
+ * description: dup shares it.
+ *
+ * Listeners  A wildcard listener listens in the kernel too: it serves mtcpd's
+ *            addresses and the kernel's own, and the kernel's bind() judges
+ *            who may have the port.
+ * epoll      The set's kernel descriptor holds the kernel's members, a side
+ *            list the mtcp ones.
+ * fork       The child is a client of its own, attached at its first call;
+ *            listeners are joined again, connections are the parent's.
+ *
+ * Invariant  table[fd] names a file exactly while the program has fd open.
+ * Threads    One lock, held by no sleeper.  A sleeping thread waits on its own
+ *            eventfd; one of them, the leader, watches the context's pipe too,
+ *            and wakes the others for what it finds.
+ * Signals    While a thread is inside libmtcpclient (`inside`), interposers
+ *            pass straight to the kernel; a handler that interrupts it gets
+ *            EAGAIN on mtcp sockets.
+ */
+#ifndef PRELOAD_H
+#define PRELOAD_H
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include "libclient/client.h"
+
+#define PRELOAD_FDS	(1u << 20)
+#define FOREVER		(~0ull)
+
+/* ---- real.c: the next in line ---- */
+
+struct real {
+	int (*close)(int fd);
+	int (*dup)(int fd);
+	int (*dup3)(int fd, int to, int flags);
+	int (*close_range)(unsigned int a, unsigned int b, int flags);
+	int (*bind)(int fd, const struct sockaddr *sa, socklen_t len);
+	int (*listen)(int fd, int backlog);
+	int (*connect)(int fd, const struct sockaddr *sa, socklen_t len);
+	int (*accept4)(int fd, struct sockaddr *sa, socklen_t *len, int flags);
+	int (*shutdown)(int fd, int how);
+	int (*getsockname)(int fd, struct sockaddr *sa, socklen_t *len);
+	int (*getpeername)(int fd, struct sockaddr *sa, socklen_t *len);
+	int (*getsockopt)(int fd, int level, int name, void *v, socklen_t *n);
+	int (*setsockopt)(int fd, int level, int name, const void *v,
+			  socklen_t n);
+	int (*fcntl)(int fd, int cmd, ...);
+	int (*ioctl)(int fd, unsigned long request, ...);
+	ssize_t (*read)(int fd, void *buf, size_t len);
+	ssize_t (*readv)(int fd, const struct iovec *iov, int count);
+	ssize_t (*write)(int fd, const void *buf, size_t len);
+	ssize_t (*writev)(int fd, const struct iovec *iov, int count);
+	ssize_t (*recvfrom)(int fd, void *buf, size_t len, int flags,
+			    struct sockaddr *sa, socklen_t *salen);
+	ssize_t (*sendto)(int fd, const void *buf, size_t len, int flags,
+			  const struct sockaddr *sa, socklen_t salen);
+	ssize_t (*recvmsg)(int fd, struct msghdr *m, int flags);
+	ssize_t (*sendmsg)(int fd, const struct msghdr *m, int flags);
+	ssize_t (*sendfile)(int out, int in, off_t *offset, size_t count);
+	int (*ppoll)(struct pollfd *p, nfds_t n, const struct timespec *ts,
+		     const sigset_t *mask);
+	int (*pselect)(int n, fd_set *r, fd_set *w, fd_set *e,
+		       const struct timespec *ts, const sigset_t *mask);
+	int (*epoll_create1)(int flags);
+	int (*epoll_ctl)(int ep, int op, int fd, struct epoll_event *ev);
+	int (*epoll_pwait)(int ep, struct epoll_event *ev, int max,
+			   int timeout, const sigset_t *mask);
+	FILE *(*fdopen)(int fd, const char *mode);
+	long (*syscall)(long number, ...);
+};
+/* Looked up at the first use, which may be before any constructor. */
+const struct real *real(void);
+
+/* ---- table.c: descriptors and files ---- */
+
+enum file_kind {
+	FILE_PENDING,		/* TCP, in an epoll set, not decided yet */
+	FILE_STREAM, FILE_LISTENER,
+	FILE_EPOLL,
+};
+
+struct waiter {			/* a thread */
+	int fd;			/* eventfd; -1: none yet */
+	bool asleep, hit;
+	struct waiter *next, *prev;	/* those asleep */
+};
+
+struct link {			/* a waiter on a file */
+	struct waiter *w;
+	struct link *next, *prev;
+};
+
+struct file {
+	uint32_t refs;		/* descriptors, and calls under way */
+	uint32_t fds;		/* descriptors; 0: closed */
+	int sock;		/* in the context; -1: none */
+	int fd;			/* the first descriptor */
+	uint8_t kind;		/* enum file_kind */
+	bool nonblock;
+	bool six;		/* AF_INET6: addresses are v4-mapped */
+	bool both;		/* listens in the kernel too */
+	uint64_t rcv_us, snd_us;	/* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
+	struct link *links;
+	struct watch *watches;	/* of epoll sets that it is in */
+	struct epset *set;	/* FILE_EPOLL */
+};
+
+extern __thread bool inside __attribute__((tls_model("initial-exec")));
+
+/* The file of @fd if it is one of ours, else NULL: no lock, a hint. */
+struct file *table_peek(int fd);
+/* As above for sockets of mtcpd only. */
+struct file *table_sock(int fd);
+/* The same under the lock, which it takes; NULL: not taken. */
+struct file *table_lock(int fd);
+void big_lock(void);
+void big_unlock(void);
+struct file *file_new(int fd, enum file_kind kind);
+void file_add(struct file *f, int fd);
+/* @fd no longer names its file; the last one closes it. */
+void file_drop(int fd);
+void file_put(struct file *f);
+struct file *file_of_sock(uint32_t id);
+void file_set_sock(struct file *f, int sock);
+/* Poll bits that hold now. */
+uint32_t file_bits(struct file *f);
+/* Somebody waits for @bits. */
+void file_want(struct file *f, uint32_t bits);
+bool fd_is_internal(int fd);
+/* False in a vfork child, whose memory is its parent's. */
+bool own_process(void);
+
+/* ---- life.c: the context ---- */
+
+/* The process's context, made at the first use; NULL with errno. */
+struct mtcp_context *the_context(void);
+/* What there is of it. */
+struct mtcp_context *context_now(void);
+
+/* ---- wait.c: sleeping ---- */
+
+struct waiter *waiter_self(void);
+void link_add(struct link *l, struct file *f, struct waiter *w);
+void link_del(struct link *l, struct file *f);
+void file_wake(struct file *f);
+/*
+ * Sleeps, without the lock, until hit, until one of the @n kernel descriptors
+ * in @k is ready, or @until_us.  @k has room for three more.
+ * 0: look again; -EINTR, -ETIMEDOUT.
+ */
+int wait_sleep(struct waiter *w, struct pollfd *k, nfds_t n,
+	       uint64_t until_us, const sigset_t *mask);
+/* For a blocking call on @f; @kfd: a kernel descriptor to read too, or -1. */
+int wait_file(struct file *f, int kfd, uint64_t until_us);
+uint64_t until_from_ms(int timeout);
+
+/* ---- ep.c ---- */
+
+void epset_raise(struct file *f, uint32_t bits);
+void epset_forget(struct file *f);
+void epset_free(struct file *f);
+void epset_convert(struct file *f);
+struct file *epset_new(int fd);
+
+/* ---- policy.c ---- */
+
+/* True: mtcpd's.  @why: a word for --explain. */
+bool policy_listen(const struct sockaddr_in *in, const char **why);
+bool policy_connect(const struct sockaddr_in *in, const char **why);
+void explain(int fd, const char *call, const struct sockaddr_in *in,
+	     bool mtcpd, const char *why);
+bool policy_fallback(void);
+
+/* ---- sock.c ---- */
+
+int give_addr(const struct file *f, const struct sockaddr_in *in,
+	      struct sockaddr *sa, socklen_t *len);
+
+#endif
