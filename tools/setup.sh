@@ -11,7 +11,8 @@ PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 	libjansson-dev libcmocka-dev libseccomp-dev libncurses-dev
 	libpcap-dev"
 PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
-PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark"
+PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark mandoc
+	man-db"
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 

@@ -2,3 +2,8 @@ mtcpd_unit_test(engine_bpf mtcpd_engine PkgConfig::PCAP)
 mtcpd_unit_test(ctl_filter mtcpd_flags PkgConfig::JANSSON)
 target_sources(unit_ctl_filter PRIVATE
   ${CMAKE_SOURCE_DIR}/tools/mtcpctl/filter.c)
+
+add_test(NAME unit_man
+  COMMAND Python3::Interpreter ${CMAKE_CURRENT_SOURCE_DIR}/man.py
+    ${CMAKE_SOURCE_DIR})
+set_tests_properties(unit_man PROPERTIES LABELS unit TIMEOUT 120)
