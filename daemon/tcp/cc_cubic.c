@@ -128,11 +128,12 @@ static void acked(union cc_state *s, struct cc_window *w, uint32_t bytes)
 		cc_slow_start(w, bytes);
 }
 
-/* RFC 9438 4.6 (beta = 0.7) and 4.7 (fast convergence). */
+/* RFC 9438 4.6 (beta = 0.7) and 4.7 (fast convergence).  Of cwnd, which grows only
+ * while it is used, and not of what is in flight: the ACKs of a whole window may
+ * come in one burst, before anything is sent again. */
 static uint32_t ssthresh(union cc_state *s, const struct cc_window *w)
 {
 	struct cc_cubic *c = &s->cubic;
-	uint32_t base = w->flight < w->cwnd ? w->flight : w->cwnd;
 	uint32_t left;
 
 	c->undo.w_max = c->w_max;
@@ -146,7 +147,7 @@ static uint32_t ssthresh(union cc_state *s, const struct cc_window *w)
 		c->w_max = (uint32_t)((uint64_t)w->cwnd * 17 / 20);
 	else
 		c->w_max = w->cwnd;
-	left = (uint32_t)((uint64_t)base * 7 / 10);
+	left = (uint32_t)((uint64_t)w->cwnd * 7 / 10);
 	return left > 2 * w->mss ? left : 2 * w->mss;
 }
 

@@ -161,6 +161,18 @@ static void test_loss(void **state)
 	assert_int_equal(f.w.ssthresh, 2 * MSS);	/* RFC 5681 3.1 */
 }
 
+/* The ACKs of nearly the whole window came in one burst: what was in flight at the
+ * end of it says nothing about the path. */
+static void test_loss_behind_burst(void **state)
+{
+	struct flow f;
+
+	(void)state;
+	flow_open(&f, 100 * MSS, 20000);
+	f.w.flight = 4 * MSS;
+	assert_int_equal(cc_cubic.ssthresh(&f.s, &f.w), 70 * MSS);
+}
+
 /* figure 2: K = cbrt((W_max - cwnd_epoch) / C). */
 static void test_k(void **state)
 {
@@ -329,6 +341,7 @@ int main(void)
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_window_extremes),
 		cmocka_unit_test(test_loss),
+		cmocka_unit_test(test_loss_behind_burst),
 		cmocka_unit_test(test_k),
 		cmocka_unit_test(test_follows_curve),
 		cmocka_unit_test(test_reno_friendly),
