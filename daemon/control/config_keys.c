@@ -341,7 +341,7 @@ static const struct config_key keys[] = {
 	{ "tcp", "local_ports", set_local_ports, 0, RANGE(1024, 65535), .allowed =
 	  "first-last, both 1024 - 65535" },
 	{ "tcp", "congestion", set_cc, AT(tcp.cc), .max = TEXT(tcp.cc),
-	  .allowed = "cubic, reno", LIVE },
+	  .allowed = "cubic, reno, dctcp, bbr", LIVE },
 	{ "tcp", "ecn", set_word, AT(tcp.ecn), .allowed = "off, on, passive" },
 	{ "tcp", "initial_cwnd", set_uint32, AT(tcp.initial_cwnd), RANGE(1, 100),
 	  LIVE, .unit = "segments" },

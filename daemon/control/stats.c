@@ -36,7 +36,7 @@ static const struct field tcp_fields[] = {
 	T(connect_failures), T(resets), T(out_of_order),
 	T(zero_window_probes), T(challenge_acks), T(time_wait_reused),
 	T(time_wait_evicted), T(syn_evicted), T(conns), T(listeners),
-	T(ecn_negotiated), T(ecn_fallbacks), T(ce_in), T(ece_in), T(cwr_out),
+	T(ecn_negotiated), T(ecn_fallbacks), T(ce_in), T(ece_in), T(cwr_out), T(paced),
 	T(time_wait), T(syn_received), T(hystart_exits), T(idle_restarts),
 	T(icmp_pmtu), T(icmp_soft), T(icmp_refused), T(icmp_unknown),
 	T(icmp_stale), T(icmp_ignored), T(pmtu_black_holes), T(pmtu_probes),

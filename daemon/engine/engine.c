@@ -131,7 +131,7 @@ static void *state_piece(struct engine *e, const char *what, size_t n,
  * costs nothing until it is touched. */
 static size_t reserve_bytes(const struct tcp_config *t)
 {
-	return STATE_SPARE + (size_t)t->max_conns * 2048 +
+	return STATE_SPARE + (size_t)t->max_conns * 3072 +
 	       (size_t)t->max_syn * 128 + (size_t)t->max_time_wait * 128 +
 	       (size_t)t->max_extents * 64 + (size_t)t->max_listeners * 256 +
 	       (size_t)MEMBERS_ALL * sizeof(struct member);

@@ -6,6 +6,8 @@
 static const struct cc_ops *const algorithms[CMD_CCS] = {
 	[CMD_CC_RENO] = &cc_reno,
 	[CMD_CC_CUBIC] = &cc_cubic,
+	[CMD_CC_DCTCP] = &cc_dctcp,
+	[CMD_CC_BBR] = &cc_bbr,
 };
 
 const struct cc_ops *cc_at(uint32_t number)

@@ -40,7 +40,8 @@ struct cc_window {		/* the part of a connection that it may see */
 	uint32_t now_ms;
 	seq_t snd_una, snd_nxt;	/* after this ACK */
 	bool paced;		/* segments leave at a rate, not in bursts */
-	bool css;		/* out: HyStart++ left slow start just now */
+	bool css;		/* out: left slow start because of delay */
+	uint64_t rate;		/* out: pacing, bytes a second; 0: none */
 };
 
 struct cc_reno {
@@ -73,17 +74,63 @@ struct cc_cubic {		/* RFC 9438 4.1 */
 	struct cc_hystart hystart;
 };
 
+struct cc_dctcp {		/* RFC 8257 3.3 */
+	seq_t window_end;
+	uint32_t alpha;		/* 2^-20 */
+	uint32_t acked, ce;	/* bytes of this window */
+	uint32_t grown;		/* bytes since cwnd last grew */
+	uint32_t reduce;	/* a mark asks, not a loss */
+};
+
+enum bbr_state {
+	BBR_STARTUP, BBR_DRAIN, BBR_DOWN, BBR_CRUISE, BBR_REFILL, BBR_UP,
+	BBR_PROBE_RTT
+};
+
+struct cc_bbr {			/* draft-ietf-ccwg-bbr 2 */
+	uint64_t bw_max[2];	/* of the last cycle and of this one */
+	uint64_t bw_lo, bw_latest, full_bw;
+	uint64_t rate;
+	uint64_t round_end;	/* delivered; the round is over then */
+	uint32_t inflight_hi, inflight_lo, inflight_latest;
+	uint32_t min_rtt_us, min_rtt_ms;	/* and when it was seen */
+	uint32_t probe_rtt_us, probe_rtt_ms;
+	uint32_t probe_done_ms;	/* end of PROBE_RTT; 0: not yet known */
+	uint32_t cycle_ms, wait_ms;	/* since DOWN, until REFILL */
+	uint32_t rounds;	/* since the last probe */
+	uint32_t up_count, up_acks;	/* bytes acked a byte more */
+	uint32_t prior_cwnd;
+	uint32_t salt;
+	uint8_t state;		/* enum bbr_state */
+	uint8_t full_rounds, full;	/* the pipe was full once */
+	uint8_t up_rounds;
+	uint8_t loss_in_round, round_start, pad[2];
+};
+
 union cc_state {
 	struct cc_reno reno;
 	struct cc_cubic cubic;
-	uint32_t words[24];
+	struct cc_dctcp dctcp;
+	struct cc_bbr bbr;
+	uint64_t words[16];
 };
-_Static_assert(sizeof(union cc_state) == 96, "part of the extension");
+_Static_assert(sizeof(union cc_state) == 128, "part of the extension");
 
 enum cc_event {
 	CC_TIMEOUT,		/* a retransmission timeout; after ssthresh() */
 	CC_IDLE,		/* about to send again after an idle RTO */
 	CC_UNDO			/* the last reduction was for nothing */
+};
+
+/* Delivery over the flight of one segment (draft-ietf-ccwg-bbr 4.1). */
+struct cc_sample {
+	uint64_t delivered;	/* bytes of the connection, now */
+	uint64_t prior_delivered;	/* when the segment was sent */
+	uint64_t rate;		/* bytes a second; 0: says nothing */
+	uint32_t acked;		/* by this ACK */
+	uint32_t tx_in_flight;	/* with the segment, when it was sent */
+	uint32_t lost_since;	/* bytes */
+	bool app_limited;
 };
 
 struct cc_ops {
@@ -96,6 +143,10 @@ struct cc_ops {
 	uint32_t (*ssthresh)(union cc_state *s, const struct cc_window *w);
 	void (*event)(union cc_state *s, const struct cc_window *w,
 		      enum cc_event e);
+	/* Every ACK of new data outside of recovery; NULL: no samples are
+	 * wanted. */
+	void (*sample)(union cc_state *s, struct cc_window *w,
+		       const struct cc_sample *rs);
 	/* Every ACK where marks are fed back, before acked(); NULL: a mark is a
 	 * loss. */
 	void (*marked)(union cc_state *s, const struct cc_window *w,
@@ -107,6 +158,9 @@ struct cc_ops {
 
 extern const struct cc_ops cc_reno;	/* cc_reno.c: RFC 5681 */
 extern const struct cc_ops cc_cubic;	/* cc_cubic.c: RFC 9438 */
+
+extern const struct cc_ops cc_dctcp;	/* cc_dctcp.c: RFC 8257 */
+extern const struct cc_ops cc_bbr;	/* cc_bbr.c: draft-ietf-ccwg-bbr */
 
 /* ---- cc.c ---- */
 

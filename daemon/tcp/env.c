@@ -63,6 +63,8 @@ static int alloc_tables(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 		       c->max_conns, alloc, arg) ||
 	    pool_alloc(&env->xmits, "tcp transmit records", sizeof(struct xmit),
 		       c->max_extents, alloc, arg) ||
+	    pool_alloc(&env->rates, "tcp rate samples", sizeof(struct rate_rec),
+		       c->max_conns, alloc, arg) ||
 	    pool_alloc(&env->extents, "tcp extents", sizeof(struct extent),
 		       c->max_extents, alloc, arg) ||
 	    pool_alloc(&env->syns, "tcp half-open", sizeof(struct syn_rec),
@@ -218,6 +220,8 @@ void conn_ext_drop(struct tcp_env *env, struct tcb *t)
 		return;
 	rec_keep(t, &x->rec);
 	xmit_free(env, &x->sent);
+	rate_drop(env, x);
+	pace_drop(env, t->ext);
 	pool_put(&env->exts, t->ext);
 	t->ext = 0;
 }

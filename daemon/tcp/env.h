@@ -23,6 +23,7 @@
 #include "tcp/tcp.h"
 #include "tcp/tcp_flight.h"
 #include "tcp/tcp_opt.h"
+#include "tcp/tcp_rate.h"
 
 /* ---- records ---- */
 
@@ -153,8 +154,9 @@ struct tcp_env {
 	uint32_t flow_mask;
 	uint32_t dirty_head, dirty_tail;
 	struct pool xmits;
-	struct pool tcbs, exts, extents, syns, tws, sets;
+	struct pool tcbs, exts, extents, syns, tws, sets, rates;
 	struct wheel wheel;		/* timers of tcbs; begins with the first */
+	struct wheel pace;		/* tcp_pace.c, over the extensions */
 	struct listener *listeners;	/* 1 .. max_listeners */
 	uint32_t *port_listeners;	/* by TCP port, first of a chain */
 	uint32_t ready_head, ready_tail;	/* listeners */
@@ -444,6 +446,36 @@ void cong_idle(struct tcp_env *env, struct tcb *t);
 bool cong_keeps(const struct tcp_env *env, const struct tcb *t);
 /* Nothing to send: rtx_ms becomes the end of that while. */
 void cong_rest(const struct tcp_env *env, struct tcb *t);
+
+/* The same in recovery, or with the ACK that ended it. */
+void cong_recovering(struct tcp_env *env, struct tcb *t, uint32_t acked);
+/* Bytes that are taken to be lost: retransmitted for the first time. */
+void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes);
+
+/* ---- tcp_rate.c ---- */
+
+/* New data up to @end leaves; snd_nxt has not moved yet. */
+void rate_sent(struct tcp_env *env, struct tcb *t, seq_t end);
+/* cwnd is open and there is nothing to send. */
+void rate_app_limited(struct tcp_env *env, struct tcb *t);
+void rate_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes);
+/* snd_una has moved by @acked.  true: @out holds a rate. */
+bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		struct cc_sample *out, uint32_t *rtt_us);
+void rate_drop(struct tcp_env *env, struct tcb_ext *x);
+
+/* ---- tcp_pace.c ---- */
+
+void pace_start(struct tcp_env *env);
+bool pace_is_on(const struct tcp_env *env, const struct tcb *t);
+/* Nothing new may leave yet; the connection will be dirty when it may. */
+bool pace_waits(struct tcp_env *env, struct tcb *t);
+/* Bytes that a segment for the port to cut may have. */
+uint32_t pace_burst(const struct tcp_env *env, const struct tcb *t);
+void pace_sent(struct tcp_env *env, struct tcb *t, uint32_t bytes);
+void pace_drop(struct tcp_env *env, uint32_t ext);
+mono_t pace_next_due(const struct tcp_env *env);
+void pace_advance(struct tcp_env *env, uint32_t *due, int max);
 
 /* ---- tcp_ecn.c ---- */
 

@@ -250,6 +250,10 @@ struct tcb_ext {
 	seq_t cwr_end;			/* with cwr: one reduction until then */
 	uint8_t cwr, pad8;
 	uint16_t pad16;
+	uint32_t rate;			/* struct rate_rec, 0: none */
+	struct wheel_node pace;		/* tcp_pace.c: wakes the connection */
+	uint64_t pace_ns;		/* when the next segment may leave */
+	uint64_t pace_rate;		/* bytes a second; 0: none */
 	struct accecn acc;
 	union cc_state cc;
 	struct sack_told told;		/* receiving */

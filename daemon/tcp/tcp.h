@@ -459,6 +459,7 @@ struct tcp_stats {
 	counter_t undo_frto, undo_eifel, undo_dsack;
 	counter_t resets, out_of_order, zero_window_probes, challenge_acks;
 	counter_t ecn_negotiated, ecn_fallbacks, ce_in, ece_in, cwr_out;
+	counter_t paced;	/* waits for the pacing rate */
 	counter_t hystart_exits, idle_restarts;
 	counter_t time_wait_reused, time_wait_evicted, syn_evicted;
 	counter_t icmp_pmtu, icmp_soft, icmp_refused;	/* believed */

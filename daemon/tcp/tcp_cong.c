@@ -22,7 +22,9 @@ void cong_view(const struct tcp_env *env, const struct tcb *t,
 	w->now_ms = now_ms(env);
 	w->snd_una = t->snd_una;
 	w->snd_nxt = t->snd_nxt;
-	w->paced = w->css = false;
+	w->paced = pace_is_on(env, t);
+	w->css = false;
+	w->rate = 0;
 }
 
 void cong_init(const struct tcp_env *env, const struct tcb *t,
@@ -43,8 +45,10 @@ void cong_choose(struct tcp_env *env, struct tcb *t, uint32_t number)
 	if (number == t->cc)
 		return;
 	t->cc = number & 7u;
-	if (x)
-		cong_init(env, t, x);
+	if (!x)
+		return;
+	x->pace_rate = 0;
+	cong_init(env, t, x);
 }
 
 /* cwnd was used: half of it in slow start, where it doubles meanwhile, else
@@ -56,11 +60,46 @@ static bool limited(const struct tcb *t, uint32_t flight)
 	return flight + t->mss >= t->cwnd;
 }
 
+/* Those that model the path take every ACK, app-limited ones too. */
+static void sampled(struct tcp_env *env, struct tcb *t, uint32_t acked)
+{
+	struct tcb_ext *x = conn_ext(env, t);
+	struct cc_sample rs;
+	struct cc_window w;
+	uint32_t rtt_us = 0;
+
+	rate_acked(env, t, acked, &rs, &rtt_us);
+	cong_view(env, t, &w);
+	w.rtt_us = rtt_us;
+	cc_at(t->cc)->sample(&x->cc, &w, &rs);
+	if (!(t->flags & T_RECOVERY))	/* there it counts duplicates too */
+		t->cwnd = w.cwnd < CC_CWND_MAX ? w.cwnd : CC_CWND_MAX;
+	x->pace_rate = w.rate;
+}
+
+void cong_recovering(struct tcp_env *env, struct tcb *t, uint32_t acked)
+{
+	if (!cc_at(t->cc)->sample)
+		return;
+	if (!(t->flags & T_RECOVERY) && t->cwnd < t->ssthresh)
+		t->cwnd = t->ssthresh;	/* as before the loss; it is paced */
+	sampled(env, t, acked);
+}
+
+void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes)
+{
+	rate_lost(env, t, bytes);
+}
+
 void cong_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		uint32_t flight)
 {
 	struct cc_window w;
 
+	if (cc_at(t->cc)->sample) {
+		sampled(env, t, acked);
+		return;
+	}
 	if (!limited(t, flight) || env->ack_marked)
 		return;
 	cong_view(env, t, &w);
@@ -93,7 +132,7 @@ void cong_marked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		w.snd_una += acked;
 		cc->marked(&x->cc, &w, acked, marked);
 	}
-	env->ack_marked = marked && !cc->needs_ecn;
+	env->ack_marked = marked != 0;
 	if (!marked || (t->flags & T_RECOVERY) ||
 	    (x->cwr && seq_lt(t->snd_una + acked, x->cwr_end)))
 		return;

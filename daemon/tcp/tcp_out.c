@@ -216,17 +216,19 @@ static bool out_again(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 		t->snd_cur = at;
 	}
 	sent_bytes(env, t, tx, true);
+	pace_sent(env, t, tx->payload_len);
 	timer_rtx_start(env, t);
 	return true;
 }
 
-static uint32_t largest(const struct tcb *t, const struct tcp_tx_limits *lim);
+static uint32_t largest(const struct tcp_env *env, const struct tcb *t,
+			const struct tcp_tx_limits *lim);
 
 /* What was lost, or a probe for the tail: one record, or part of one. */
 static bool out_lost(struct tcp_env *env, struct tcb *t,
 		     const struct tcp_tx_limits *lim, struct tcp_tx *tx)
 {
-	uint32_t i = rec_next(env, t, largest(t, lim)), at, len, fin;
+	uint32_t i = rec_next(env, t, largest(env, t, lim)), at, len, fin;
 	struct xmit *r;
 
 	if (!i)
@@ -247,6 +249,7 @@ static bool out_lost(struct tcp_env *env, struct tcb *t,
 	if (fin)
 		tx->flags |= TCP_FIN;
 	sent_bytes(env, t, tx, true);
+	pace_sent(env, t, tx->payload_len);
 	xmit_resent(env, t, i);
 	rec_sent(env, t, r->end, r->end - r->seq, true);
 	if (!t->rtx_ms || r->seq == t->snd_una)
@@ -291,7 +294,8 @@ static uint32_t usable(const struct tcp_env *env, const struct tcb *t)
 	return cwnd > flight ? cwnd - flight : 0;
 }
 
-static uint32_t largest(const struct tcb *t, const struct tcp_tx_limits *lim)
+static uint32_t largest(const struct tcp_env *env, const struct tcb *t,
+			const struct tcp_tx_limits *lim)
 {
 	uint32_t headers = 60 + 40, n;
 
@@ -301,6 +305,8 @@ static uint32_t largest(const struct tcb *t, const struct tcp_tx_limits *lim)
 	n = lim->tso_max_bytes - headers;
 	if (n > UINT16_MAX - headers)
 		n = UINT16_MAX - headers;
+	if (n > pace_burst(env, t))
+		n = pace_burst(env, t);
 	return n - n % t->mss;
 }
 
@@ -309,7 +315,7 @@ static uint32_t choose_len(const struct tcp_env *env, const struct tcb *t,
 			   const struct tcp_tx_limits *lim)
 {
 	uint32_t unsent = t->snd_end - t->snd_nxt;
-	uint32_t len = usable(env, t), max = largest(t, lim), rest;
+	uint32_t len = usable(env, t), max = largest(env, t, lim), rest;
 	bool all = unsent <= len;
 
 	if (all)
@@ -336,6 +342,9 @@ static void sent(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 	sent_bytes(env, t, tx, seq_lt(t->snd_nxt, t->snd_max));
 	if (t->ecn && tx->payload_len && t->snd_nxt == t->snd_max)
 		ecn_data_out(env, t, tx);
+	if (tx->payload_len && t->snd_nxt == t->snd_max)
+		rate_sent(env, t, end);
+	pace_sent(env, t, tx->payload_len);
 	if (!(t->flags & T_TIMING) && t->snd_nxt == t->snd_max) {
 		t->flags |= T_TIMING;
 		t->rtt_seq = t->snd_nxt;
@@ -364,6 +373,8 @@ static bool out_data(struct tcp_env *env, struct tcb *t,
 
 	if (seq_gt(t->snd_nxt, t->snd_end) ||
 	    (t->snd_nxt == t->snd_end && !fin))
+		return false;
+	if (t->snd_nxt != t->snd_end && pace_waits(env, t))
 		return false;
 	if (t->flags & T_DELACK)	/* an answer: more will follow */
 		t->quick = 0;
@@ -426,6 +437,9 @@ static bool out_ack(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 void out_timer(struct tcp_env *env, struct tcb *t)
 {
 	bool held;
+
+	if (t->snd_nxt == t->snd_end && t->snd_nxt - t->snd_una < t->cwnd)
+		rate_app_limited(env, t);
 
 	if (t->state < TCP_ESTABLISHED || t->state == TCP_TIME_WAIT)
 		return;

@@ -278,6 +278,7 @@ static void timeout(struct tcp_env *env, struct tcb *t)
 	t->flags &= ~(T_RECOVERY | T_TIMING);
 	t->flags |= T_REXMIT;
 	xmit_lose_all(env, t, reneged);
+	cong_lost(env, t, x->sent.lost);
 }
 
 /* ---- TLP (RFC 8985 7) ---- */
@@ -395,6 +396,9 @@ static void look(struct tcp_env *env, struct tcb *t, uint32_t delivered,
 	uint32_t before = x->sent.lost, wait = detect(env, t);
 	bool more = x->sent.lost > before;
 
+	if (more)
+		cong_lost(env, t, x->sent.lost - before);
+
 	if (x->rec.state == REC_OPEN && x->sent.lost)
 		begin_recovery(env, t, delivered);
 	if (x->rec.state == REC_RECOVERY && (ack || more))
@@ -442,8 +446,11 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 		if (x->rec.state == REC_RECOVERY)
 			t->cwnd = t->ssthresh > t->mss ? t->ssthresh : t->mss;
 		leave(env, t);
+		cong_recovering(env, t, acked);
 	} else if (acked && !undone && x->rec.state != REC_RECOVERY) {
 		cong_acked(env, t, acked, flight);
+	} else if (acked) {
+		cong_recovering(env, t, acked);
 	}
 	if (!x->sent.lost)
 		t->flags &= ~T_REXMIT;

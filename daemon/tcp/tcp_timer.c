@@ -233,18 +233,22 @@ bool tcp_advance(struct tcp_env *env, mono_t now)
 	n = wheel_advance(&env->wheel, now, due, BATCH);
 	for (int i = 0; i < n; i++)
 		fire(env, tcb_at(env, due[i]));
+	pace_advance(env, due, BATCH);
 	more = syn_advance(env, BATCH);
 	more |= timewait_advance(env, BATCH);
-	return more || !mono_before(now, wheel_next_due(&env->wheel));
+	return more || !mono_before(now, wheel_next_due(&env->wheel)) ||
+	       !mono_before(now, pace_next_due(env));
 }
 
 mono_t tcp_next_due(const struct tcp_env *env)
 {
-	mono_t due = MONO_NEVER, other;
+	mono_t due = MONO_NEVER, other, pace = pace_next_due(env);
 	uint32_t at = syn_next_ms(env);
 
 	if (env->wheel.base)
 		due = wheel_next_due(&env->wheel);
+	if (mono_before(pace, due))
+		due = pace;
 	if (env->tw.head)
 		at = earlier(at, tw_at(env, env->tw.head)->due_ms);
 	if (!at)

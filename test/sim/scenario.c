@@ -71,6 +71,8 @@ static void make_wire(struct scenario *s, struct kit_rand *r)
 		w->caps |= PORT_TSO;
 }
 
+static const char *const cc_names[] = { "reno", "cubic", "dctcp", "bbr" };
+
 static void make_tcp(struct kit_rand *r, struct tcp_config *c)
 {
 	tcp_config_default(c);
@@ -91,8 +93,7 @@ static void make_tcp(struct kit_rand *r, struct tcp_config *c)
 	c->timestamps = !kit_one_in(r, 3);
 	c->sack = !kit_one_in(r, 4);
 	c->window_scaling = !kit_one_in(r, 3);
-	snprintf(c->cc, sizeof(c->cc), "%s",
-		 kit_one_in(r, 2) ? "reno" : "cubic");
+	snprintf(c->cc, sizeof(c->cc), "%s", cc_names[kit_below(r, 4)]);
 	c->engines = 1;
 	c->random_seed = kit_rand(r);
 	for (int i = 0; i < 16; i++)
@@ -136,8 +137,11 @@ static void make_side(struct scenario *s, struct side_plan *p,
 		p->own_small = 8 + log_below(r, 100);
 		p->own_large = 8 + log_below(r, 50);
 	}
-	if (kit_one_in(r, 6))
+	if (kit_one_in(r, 6)) {
 		p->tcp.max_extents = 64 * s->flows + log_below(r, 2000);
+		/* Queues that would take them all leave none to receive with. */
+		p->tcp.snd_buf_initial = p->tcp.snd_buf_max = 32u << 10;
+	}
 	if (kit_one_in(r, 6)) {
 		/* A few bytes at a time are only for short flows. */
 		p->tcp.snd_buf_initial = (long_flows ? 8000 : 1) + log_below(r, 8000);

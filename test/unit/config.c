@@ -200,8 +200,8 @@ static const struct {
 	{ "[tcp]\nmax_connections = 17179869184G\n",
 	  ":2: [tcp] max_connections = \"17179869184G\": allowed: "
 	  "64 - 16777216" },
-	{ "[tcp]\ncongestion = bbr\n",
-	  ":2: [tcp] congestion = \"bbr\": allowed: cubic, reno" },
+	{ "[tcp]\ncongestion = vegas\n",
+	  ":2: [tcp] congestion = \"vegas\": allowed: cubic, reno, dctcp, bbr" },
 	{ "[tcp]\ntimestamps = on\n",
 	  ":2: [tcp] timestamps = \"on\": allowed: yes, no" },
 	{ "[tcp]\nlocal_ports = 40000-30000\n",

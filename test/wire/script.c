@@ -57,7 +57,7 @@ static const struct named options[] = {
 	{ "sndbuf", CMD_OPT_SNDBUF }, { "rcvbuf", CMD_OPT_RCVBUF },
 	{ "user_timeout", CMD_OPT_USER_TIMEOUT_MS },
 	{ "linger", CMD_OPT_LINGER_S }, { "quickack", CMD_OPT_QUICKACK },
-	{ "congestion", CMD_OPT_CONGESTION },
+	{ "congestion", CMD_OPT_CONGESTION }, { "max_pacing", CMD_OPT_MAX_PACING },
 };
 
 #define STAT(x) { #x, offsetof(struct tcp_stats, x) }
@@ -73,15 +73,15 @@ static const struct { const char *name; size_t offset; } stats[] = {
 	STAT(passive_opens), STAT(active_opens), STAT(connect_failures),
 	STAT(resets), STAT(out_of_order), STAT(zero_window_probes),
 	STAT(challenge_acks), STAT(time_wait_reused), STAT(time_wait_evicted),
-	STAT(syn_evicted), STAT(conns), STAT(listeners), STAT(time_wait),
-	STAT(syn_received), STAT(hystart_exits), STAT(idle_restarts),
-	STAT(icmp_pmtu), STAT(icmp_soft), STAT(icmp_refused),
-	STAT(icmp_unknown), STAT(icmp_stale), STAT(icmp_ignored),
+	STAT(syn_evicted), STAT(conns), STAT(listeners), STAT(time_wait), STAT(syn_received),
+	STAT(hystart_exits), STAT(idle_restarts),
+	STAT(icmp_pmtu), STAT(icmp_soft), STAT(icmp_refused), STAT(icmp_unknown),
+	STAT(icmp_stale), STAT(icmp_ignored),
 	STAT(pmtu_black_holes), STAT(pmtu_probes), STAT(pmtu_probes_good),
 	STAT(pmtu_probes_lost), STAT(tfo_asked), STAT(tfo_bad), STAT(tfo_full), STAT(tfo_passive),
 	STAT(tfo_active), STAT(tfo_refused), STAT(tfo_black_holes), STAT(tfo_paused),
 	STAT(syncookies_sent), STAT(syncookies_accepted), STAT(syncookies_bad),
-	STAT(ecn_negotiated), STAT(ecn_fallbacks), STAT(ce_in), STAT(ece_in), STAT(cwr_out),
+	STAT(ecn_negotiated), STAT(ecn_fallbacks), STAT(ce_in), STAT(ece_in), STAT(cwr_out), STAT(paced),
 };
 
 #define fail script_fail

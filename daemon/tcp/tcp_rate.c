@@ -1,0 +1,126 @@
+#include "tcp/tcp_rate.h"
+
+#include <string.h>
+
+#include "tcp/env.h"
+
+static struct rate_rec *rec_of(const struct tcp_env *env,
+			       const struct tcb_ext *x)
+{
+	return x && x->rate ? pool_at(&env->rates, x->rate) : NULL;
+}
+
+static struct rate_rec *rec_get(struct tcp_env *env, struct tcb *t)
+{
+	struct tcb_ext *x = conn_ext(env, t);
+	struct rate_rec *r;
+
+	if (x->rate)
+		return rec_of(env, x);
+	x->rate = pool_get(&env->rates);
+	if (!x->rate)
+		return NULL;
+	r = pool_at(&env->rates, x->rate);
+	memset(r, 0, offsetof(struct rate_rec, mark));
+	r->conn = x->conn;
+	return r;
+}
+
+void rate_drop(struct tcp_env *env, struct tcb_ext *x)
+{
+	if (x->rate)
+		pool_put(&env->rates, x->rate);
+	x->rate = 0;
+}
+
+void rate_sent(struct tcp_env *env, struct tcb *t, seq_t end)
+{
+	struct rate_rec *r;
+	struct rate_mark *m;
+
+	if (!cc_at(t->cc)->sample)
+		return;
+	r = rec_get(env, t);
+	if (!r)
+		return;
+	if (t->snd_una == t->snd_nxt) {		/* 4.1.2.2: a new flight */
+		r->first_sent_us = r->delivered_us = env->now.us;
+		r->count = 0;
+	}
+	if (r->count == RATE_MARKS ||
+	    (r->count && end - r->marked < t->cwnd / 12))
+		return;
+	m = &r->mark[(r->head + r->count++) % RATE_MARKS];
+	*m = (struct rate_mark){
+		.sent_us = env->now.us, .first_sent_us = r->first_sent_us,
+		.delivered = r->delivered, .delivered_us = r->delivered_us,
+		.lost = r->lost, .end = end, .in_flight = end - t->snd_una,
+		.app_limited = r->app_limited != 0 };
+	r->marked = end;
+}
+
+void rate_app_limited(struct tcp_env *env, struct tcb *t)
+{
+	struct rate_rec *r = rec_of(env, ext_of(env, t));
+
+	if (r)
+		r->app_limited = r->delivered + (t->snd_nxt - t->snd_una) + 1;
+}
+
+void rate_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes)
+{
+	struct rate_rec *r = rec_of(env, ext_of(env, t));
+
+	if (!r)
+		return;
+	r->lost += bytes;
+	for (uint32_t i = 0; i < r->count; i++)
+		r->mark[(r->head + i) % RATE_MARKS].again = true;
+}
+
+/* 4.1.2.3: the slower one of sending and acknowledging. */
+static void measure(const struct rate_rec *r, const struct rate_mark *m,
+		    uint64_t now_us, struct cc_sample *out)
+{
+	uint64_t send = m->sent_us - m->first_sent_us;
+	uint64_t ack = now_us - m->delivered_us;
+	uint64_t interval = send > ack ? send : ack;
+
+	out->prior_delivered = m->delivered;
+	out->tx_in_flight = m->in_flight;
+	out->lost_since = (uint32_t)(r->lost - m->lost);
+	out->app_limited = m->app_limited;
+	out->rate = 0;
+	if (interval)
+		out->rate = (r->delivered - m->delivered) * 1000000 / interval;
+}
+
+bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		struct cc_sample *out, uint32_t *rtt_us)
+{
+	struct rate_rec *r = rec_of(env, ext_of(env, t));
+	bool any = false;
+
+	*out = (struct cc_sample){ .acked = acked };
+	if (!r)
+		return false;
+	r->delivered += acked;
+	r->delivered_us = env->now.us;
+	if (r->app_limited && r->delivered > r->app_limited)
+		r->app_limited = 0;
+	while (r->count && seq_leq(r->mark[r->head].end, t->snd_una)) {
+		const struct rate_mark *m = &r->mark[r->head];
+
+		measure(r, m, env->now.us, out);
+		if (!m->again)
+			*rtt_us = (uint32_t)(env->now.us - m->sent_us);
+		r->first_sent_us = m->sent_us;
+		r->head = (r->head + 1) % RATE_MARKS;
+		r->count--;
+		any = true;
+	}
+	out->delivered = r->delivered;
+	if (!any)
+		out->app_limited = r->app_limited != 0;
+	return any;
+}
