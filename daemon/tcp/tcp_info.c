@@ -173,6 +173,10 @@ static uint8_t options_of(const struct tcb *t)
 		o |= INFO_TIMESTAMPS;
 	if (t->snd_wscale || t->rcv_wscale)
 		o |= INFO_WSCALE;
+	if (t->sack)
+		o |= INFO_SACK;
+	if (t->ecn == ECN_CLASSIC || t->ecn == ECN_ACCURATE)
+		o |= INFO_ECN;
 	return o;
 }
 
@@ -202,6 +206,19 @@ static void info_sending(const struct tcb *t, struct sock_info *out)
 	out->pmtu = t->pmtu && t->pmtu < t->mtu ? t->pmtu : t->mtu;
 }
 
+/* What recovery knows, while there is something to recover. */
+static void info_recovery(const struct tcp_env *env, const struct tcb *t,
+			  struct sock_info *out)
+{
+	const struct tcb_ext *x = ext_of(env, t);
+
+	if (!x)
+		return;
+	out->sacked = segments(x->sent.sacked, t->mss);
+	out->lost = segments(x->sent.lost, t->mss);
+	out->min_rtt_us = x->rec.min_rtt_us;
+}
+
 void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
 		   mono_t now)
 {
@@ -219,6 +236,8 @@ void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
 	out->wscales = (uint8_t)(t->snd_wscale | t->rcv_wscale << 4);
 	info_times(env, t, out);
 	info_sending(t, out);
+	info_recovery(env, t, out);
+	out->max_pacing_rate = set_of(env, t)->pacing_rate;
 	out->rcv_mss = t->rcv_mss;
 	out->rcv_ssthresh = t->rcv_adv - t->rcv_nxt;
 	out->rcv_space = recv_limit(env, t);
