@@ -12,7 +12,7 @@ PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 	libpcap-dev"
 PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
 PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark mandoc
-	man-db"
+	man-db abigail-tools"
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
