@@ -134,7 +134,7 @@ void cong_marked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 	}
 	env->ack_marked = marked != 0;
 	if (!marked || (t->flags & T_RECOVERY) ||
-	    (x->cwr && seq_lt(t->snd_una + acked, x->cwr_end)))
+	    (x->cwr && seq_leq(t->snd_una + acked, x->cwr_end)))
 		return;
 	t->ssthresh = cong_ssthresh(env, t);
 	t->cwnd = t->ssthresh;

@@ -1,0 +1,201 @@
+/* tcp/cc_dctcp.c and cc_bbr.c against the figures of their texts. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tcp/cc.h"
+
+#define MSS	1000u
+
+struct flow { union cc_state s; struct cc_window w; };
+
+static void flow_open(struct flow *f, const struct cc_ops *cc)
+{
+	memset(f, 0, sizeof(*f));
+	f->w = (struct cc_window){ .cwnd = 100 * MSS, .ssthresh = 50 * MSS,
+				   .mss = MSS, .flight = 100 * MSS,
+				   .srtt_us = 20000, .now_ms = 1000 };
+	cc->init(&f->s, &f->w);
+}
+
+/* One window: all of it acknowledged in ten ACKs, @ce of each marked. */
+static void window(struct flow *f, uint32_t bytes, uint32_t ce)
+{
+	for (int i = 0; i < 10; i++) {
+		f->w.snd_una += bytes / 10;
+		/* the tenth ACK is the first beyond it */
+		f->w.snd_nxt = f->w.snd_una + bytes / 10 * 9;
+		cc_dctcp.marked(&f->s, &f->w, bytes / 10, ce / 10);
+	}
+}
+
+static double alpha(const struct flow *f)
+{
+	return f->s.dctcp.alpha / 1048576.0;
+}
+
+/* RFC 8257 3.3: alpha = (1 - g) alpha + g M, beginning at 1. */
+static void test_alpha(void **state)
+{
+	struct flow f;
+	double want;
+
+	(void)state;
+	for (int share = 0; share <= 10; share++) {
+		flow_open(&f, &cc_dctcp);
+		assert_true(alpha(&f) == 1);
+		for (int i = 0; i < 400; i++)
+			window(&f, 100 * MSS, (uint32_t)share * 10 * MSS);
+		/* it converges to the share of marks */
+		assert_true(fabs(alpha(&f) - share / 10.0) < 0.001);
+	}
+	flow_open(&f, &cc_dctcp);
+	want = 1;
+	window(&f, 100 * MSS, 0);
+	for (int i = 0; i < 20; i++) {
+		double before = alpha(&f);
+
+		window(&f, 100 * MSS, 0);
+		want = before * 15 / 16;
+		assert_true(fabs(alpha(&f) - want) < 0.0001);
+	}
+}
+
+/* 3.3: cwnd (1 - alpha / 2); 3.5: a loss halves. */
+static void test_reduction(void **state)
+{
+	struct flow f;
+
+	(void)state;
+	flow_open(&f, &cc_dctcp);
+	cc_dctcp.marked(&f.s, &f.w, MSS, MSS);
+	assert_int_equal(cc_dctcp.ssthresh(&f.s, &f.w), 50 * MSS);
+	for (int i = 0; i < 400; i++)
+		window(&f, 100 * MSS, 10 * MSS);	/* alpha 0.1 */
+	cc_dctcp.marked(&f.s, &f.w, MSS, MSS);
+	assert_in_range(cc_dctcp.ssthresh(&f.s, &f.w), 94 * MSS, 95 * MSS);
+	cc_dctcp.marked(&f.s, &f.w, MSS, 0);
+	assert_int_equal(cc_dctcp.ssthresh(&f.s, &f.w), 50 * MSS);
+	f.w.cwnd = f.w.flight = 3 * MSS;
+	assert_int_equal(cc_dctcp.ssthresh(&f.s, &f.w), 2 * MSS);
+}
+
+/* ---- BBR on an ideal pipe: 10 MB/s, 20 ms ---- */
+
+#define BW	10000000u
+#define RTT_US	20000u
+
+/* A round trip of a pipe that delivers at most BW. */
+static void bbr_round(struct flow *f, uint64_t *delivered, uint32_t lost)
+{
+	uint32_t sent = f->w.cwnd < 400 * MSS ? f->w.cwnd : 400 * MSS;
+	uint64_t rate = (uint64_t)sent * 1000000 / RTT_US;
+	uint32_t queue_us = 0;
+	struct cc_sample rs = { .prior_delivered = *delivered };
+
+	if (rate > BW) {
+		queue_us = (uint32_t)((uint64_t)sent * 1000000 / BW) - RTT_US;
+		rate = BW;
+	}
+	*delivered += sent;
+	f->w.now_ms += (RTT_US + queue_us) / 1000;
+	f->w.rtt_us = RTT_US + queue_us;
+	f->w.flight = sent;
+	rs.delivered = *delivered;
+	rs.rate = rate;
+	rs.acked = sent;
+	rs.tx_in_flight = sent;
+	rs.lost_since = lost;
+	cc_bbr.sample(&f->s, &f->w, &rs);
+}
+
+/* The model finds the pipe: bandwidth, round trip, out of STARTUP. */
+static void test_bbr_finds_pipe(void **state)
+{
+	uint64_t delivered = 0;
+	struct flow f;
+
+	(void)state;
+	flow_open(&f, &cc_bbr);
+	f.w.cwnd = 10 * MSS;
+	for (int i = 0; i < 30; i++)
+		bbr_round(&f, &delivered, 0);
+	assert_true(f.s.bbr.full);
+	assert_int_not_equal(f.s.bbr.state, BBR_STARTUP);
+	assert_int_equal(f.s.bbr.min_rtt_us, RTT_US);
+	assert_in_range(f.s.bbr.bw_max[0] > f.s.bbr.bw_max[1] ?
+			f.s.bbr.bw_max[0] : f.s.bbr.bw_max[1],
+			BW - BW / 100, BW);
+	/* pacing stays near the bandwidth: gains 0.5 to 1.25, less 1 % */
+	assert_in_range(f.w.rate, BW / 2 - BW / 50, BW + BW / 4);
+}
+
+/* STARTUP paces by 2.77, less the margin of 1 % (5.6.2). */
+static void test_bbr_startup_gain(void **state)
+{
+	uint64_t delivered = 0;
+	struct flow f;
+
+	(void)state;
+	flow_open(&f, &cc_bbr);
+	f.w.cwnd = 10 * MSS;
+	bbr_round(&f, &delivered, 0);
+	assert_int_equal(f.s.bbr.state, BBR_STARTUP);
+	assert_int_equal(f.w.rate, 500000ull * 277 / 100 * 99 / 100);
+}
+
+/* All states of ProbeBW come round, PROBE_RTT every 5 s. */
+static void test_bbr_states(void **state)
+{
+	uint64_t delivered = 0;
+	uint32_t seen = 0;
+	struct flow f;
+
+	(void)state;
+	flow_open(&f, &cc_bbr);
+	f.w.cwnd = 10 * MSS;
+	for (int i = 0; i < 2000; i++) {
+		bbr_round(&f, &delivered, 0);
+		seen |= 1u << f.s.bbr.state;
+		assert_true(f.w.cwnd >= 4 * MSS && f.w.cwnd <= CC_CWND_MAX);
+	}
+	assert_int_equal(seen, 1u << BBR_DRAIN | 1u << BBR_DOWN |
+			 1u << BBR_CRUISE | 1u << BBR_REFILL | 1u << BBR_UP |
+			 1u << BBR_PROBE_RTT | 1u << BBR_STARTUP);
+}
+
+/* Less than 2 % of losses in STARTUP do not end it, more do (5.3.1.3). */
+static void test_bbr_startup_loss(void **state)
+{
+	uint64_t delivered = 0;
+	struct flow f;
+
+	(void)state;
+	flow_open(&f, &cc_bbr);
+	f.w.cwnd = 100 * MSS;
+	bbr_round(&f, &delivered, 0);
+	bbr_round(&f, &delivered, MSS);
+	assert_int_equal(f.s.bbr.state, BBR_STARTUP);
+	bbr_round(&f, &delivered, 20 * MSS);
+	assert_true(f.s.bbr.full);
+	assert_true(f.s.bbr.inflight_hi < UINT32_MAX);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_alpha),
+		cmocka_unit_test(test_reduction),
+		cmocka_unit_test(test_bbr_finds_pipe),
+		cmocka_unit_test(test_bbr_startup_gain),
+		cmocka_unit_test(test_bbr_states),
+		cmocka_unit_test(test_bbr_startup_loss),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
