@@ -199,10 +199,12 @@ static uint8_t route(const uint8_t *data, uint32_t len)
 {
 	uint32_t dst;
 
+	if (!g.dev[1].name)
+		return 0;
 	if (!is_ip4(data, len))
-		return g.dev[1].name ? DEV_B : 0;
+		return DEV_B;
 	memcpy(&dst, data + ETH_HLEN + 16, 4);
-	return g.dev[1].name && g.dev[1].addr == dst ? 1 : 0;
+	return g.dev[0].addr == dst ? 0 : g.dev[1].addr == dst ? 1 : DEV_B;
 }
 
 static void from(int d, const uint8_t *data, uint32_t len, uint64_t now)
