@@ -275,7 +275,15 @@ static int check_port(struct parse *p, struct config_port *port, uint8_t id)
 		return fail_at(p, port->line, "[port %s] has no `driver`; "
 			       "allowed: %s", port->io.name,
 			       port_driver_names());
-	if (!port->io.addr_count)
+	if (port->io.share && !port_driver(port->io.driver)->set_tcp_port)
+		return fail_at(p, port->line, "[port %s] share = yes: the "
+			       "driver %s cannot share an address with the "
+			       "kernel, xdp can", port->io.name,
+			       port->io.driver);
+	if (!port->io.addr_count && port->follow == FOLLOW_KERNEL &&
+	    port->io.share)
+		port->kernel_addrs = true;
+	if (!port->io.addr_count && !port->kernel_addrs)
 		return fail_at(p, port->line, "[port %s] has no `address`; "
 			       "give it one (a.b.c.d/len)", port->io.name);
 	if (!port->io.device[0])

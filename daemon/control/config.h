@@ -54,10 +54,14 @@ struct config_engine {
 	uint32_t huge_pages;		/* enum config_choice */
 };
 
+enum config_follow { FOLLOW_NO, FOLLOW_KERNEL };
+
 struct config_port {
 	struct port_config io;		/* as port_open() wants it */
 	uint8_t prefix[16];		/* of io.addrs, of 128 */
 	uint32_t zero_copy;		/* enum config_choice */
+	uint32_t follow;		/* enum config_follow */
+	bool kernel_addrs;		/* none given: the kernel's */
 	unsigned int line;
 };
 

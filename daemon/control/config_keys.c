@@ -322,6 +322,10 @@ static const struct config_key keys[] = {
 	{ "port", "frames", set_frames, 0, RANGE(512, 1048576), .allowed =
 	  "auto, or a power of two, 512 - 1048576" },
 
+	{ "port", "share", set_bool, PORT_AT(io.share), .allowed = YES_NO },
+	{ "port", "follow", set_word, PORT_AT(follow),
+	  .allowed = "no, kernel" },
+
 	{ "tcp", "max_connections", set_uint32, AT(tcp.max_conns),
 	  RANGE(64, 16777216) },
 	{ "tcp", "max_listeners", set_uint32, AT(tcp.max_listeners), RANGE(1, 32767) },

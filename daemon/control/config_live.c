@@ -192,6 +192,14 @@ static bool same_ports(const struct config *a, const struct config *b)
 	return true;
 }
 
+/* Is the place a key of a port that has the kernel's addresses? */
+static bool is_followed(const struct config *cfg, unsigned int n)
+{
+	unsigned int port = (n - keys_of(NULL)) / keys_of("port");
+
+	return port < cfg->port_count && cfg->ports[port].kernel_addrs;
+}
+
 /* Policies and access lists change as a whole: their order counts. */
 static unsigned int merge_policies(struct config *cfg,
 				   const struct config *next)
@@ -228,6 +236,8 @@ unsigned int config_merge(struct config *cfg, const struct config *next,
 			continue;
 		if (!strcmp(at.key->section, "policy"))
 			continue;	/* as a whole, below */
+		if (!strcmp(at.key->name, "address") && is_followed(next, n))
+			continue;	/* follow.c knows them */
 		config_key_show(at.key, at.base, now, sizeof(now));
 		config_key_show(old.key, old.base, was, sizeof(was));
 		if (!strcmp(was, now))

@@ -99,8 +99,8 @@ int config_add_neigh(struct config *cfg, const char *addr, const char *mac,
 	struct net_neigh_entry e = { .state = NEIGH_STATIC };
 	int port;
 
-	if (n->neigh_count == NET_NEIGH_MAX)
-		return say(why, "more than 4096 neighbours");
+	if (n->neigh_count == NET_STATIC_MAX)
+		return say(why, "more than 1024 neighbours");
 	if (addr_parse(&e.addr, addr) < 0 || !addr_is_v4(&e.addr))
 		return say(why, "expected `a.b.c.d = aa:bb:cc:dd:ee:ff`");
 	if (text_mac(mac, e.mac) < 0 || (e.mac[0] & 1))

@@ -62,6 +62,7 @@ static void start(struct control *c, struct config *cfg, const char *version)
 	hole_init(c);
 	engines_start(c);
 	stop_init(c);
+	follow_watch(c);
 	server_open(c);
 	http_start(c);
 }
@@ -73,6 +74,8 @@ static void finish(struct control *c)
 	engines_join(c);
 	watchdog_stop(c);
 	capture_free(c);
+	follow_end(c);
+	share_end(c);
 	clients_free_all(c);
 	listeners_free_all(c);
 	engines_close(c);

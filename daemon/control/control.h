@@ -318,7 +318,33 @@ struct json_t *admin_request(struct control *c, const struct json_t *request,
 int live_apply(struct control *c);
 /* Reads the file again; @text (CONFIG_ERR_BYTES) says what came of it. */
 int live_reload(struct control *c, char *text);
+/* Only addresses, routes and neighbours have. */
+int live_apply_net(struct control *c);
+/* What engines are to know of the network; free() it.  NULL: no memory. */
+struct net_config *live_net(struct control *c, bool announce);
 void log_set_changed(struct control *c);
+
+/* ---- share.c: TCP ports of addresses that are the kernel's too ---- */
+
+uint32_t share_ports(const struct control *c);	/* a bit a port */
+void share_begin(struct control *c);		/* fatal if it cannot be */
+void share_end(struct control *c);
+/* Somebody wants to listen: 0 and the TCP port is ours, or -EADDRINUSE with
+ * the kernel as the reason.  @port in network order. */
+int share_listen(struct control *c, const struct ip_addr *addr, uint16_t port);
+/* The last listener of the TCP port is gone; its connections may go on. */
+void share_unlisten(struct control *c, uint16_t port);
+
+/* ---- follow.c: the kernel's addresses, routes and neighbours ---- */
+
+void follow_begin(struct control *c);		/* before ports are opened */
+void follow_watch(struct control *c);
+void follow_end(struct control *c);
+/* Adds what is followed to @net. */
+void follow_add(const struct control *c, struct net_config *net);
+
+/* firewall.c: says that rules of the kernel's do not hold for us */
+void firewall_look(const struct control *c);
 
 /* ---- sandbox.c: see there for when ---- */
 
@@ -386,6 +412,8 @@ struct control {
 	uint64_t next_listener;
 	uint16_t next_port;		/* host order, of port 0 */
 
+	struct follow *follow;		/* NULL: no port follows */
+	struct share *share;		/* NULL: no port shares */
 	uint32_t log_level;		/* of [daemon] log, as last applied */
 	struct admin *admins;
 	uint32_t admin_count;

@@ -68,6 +68,7 @@ static void open_engines(struct control *c)
 		.count = c->placement.count, .tcp = c->cfg->tcp,
 		.local_port_min = (uint16_t)c->cfg->local_port_min,
 		.local_port_max = (uint16_t)c->cfg->local_port_max,
+		.shared_ports = share_ports(c),
 		.huge_pages = c->cfg->engine.huge_pages != CHOICE_NO,
 	};
 
@@ -133,19 +134,20 @@ static void start_timeout(int fd, short what, void *arg)
 
 static void tell_network(struct control *c)
 {
-	struct mail m = { .type = MAIL_NET_CONFIG,
-			  .config.ptr = &c->cfg->net };
+	struct net_config *net = live_net(c, true);
+	struct mail m = { .type = MAIL_NET_CONFIG, .config.ptr = net };
 	struct timeval limit = { .tv_sec = START_LIMIT_US / 1000000 };
 	struct op op = { 0 };
 	struct event *timer = event_new(c->base, -1, 0, start_timeout, NULL);
 
-	if (!timer)
+	if (!timer || !net)
 		log_fatalx("out of memory at start");
 	event_add(timer, &limit);
 	op_ask_all(c, &op, &m, net_config_done);
 	while (op.tag)
 		event_base_loop(c->base, EVLOOP_ONCE);
 	event_free(timer);
+	free(net);
 	if (op.error)
 		log_fatalx("the engines refuse the network configuration: %s",
 			   strerror(-op.error));
@@ -172,7 +174,10 @@ void engines_start(struct control *c)
 		log_fatalx("%s", err);
 	check_huge_pages(c);
 	memcpy(c->rss_key, rss_symmetric_key, sizeof(c->rss_key));
+	follow_begin(c);
 	open_ports(c);
+	share_begin(c);
+	firewall_look(c);
 	open_engines(c);
 	c->engine_count = c->placement.count;
 	mail_open(c, c->engine_count);

@@ -90,6 +90,15 @@ static struct listener *listener_new(struct client *cl,
 	return l;
 }
 
+static bool port_listened(const struct control *c, uint16_t port)
+{
+	struct listener *l = c->listeners;
+
+	while (l && l->port != port)
+		l = l->next;
+	return l != NULL;
+}
+
 static void listener_free(struct control *c, struct listener *l)
 {
 	struct listener **at = &c->listeners;
@@ -97,6 +106,8 @@ static void listener_free(struct control *c, struct listener *l)
 	while (*at != l)
 		at = &(*at)->next;
 	*at = l->next;
+	if (!port_listened(c, l->port))
+		share_unlisten(c, l->port);
 	free(l->members);
 	free(l);
 }
@@ -313,6 +324,12 @@ void listen_request(struct client *cl, const struct ctl_request *req)
 	}
 	if (!check_conflicts(cl, req, &addr, port))
 		return;
+	if (!port_listened(c, port) && share_listen(c, &addr, port) < 0) {
+		client_fail(cl, EADDRINUSE, "the kernel listens on TCP port %u "
+			    "of an address that mtcpd shares with it (ss -ltn "
+			    "shows by whom)", ntohs(port));
+		return;
+	}
 	l = listener_at(c, &addr, port);
 	if (!l)
 		l = listener_new(cl, req, &addr, port);

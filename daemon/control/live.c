@@ -19,34 +19,36 @@
 #include "base/log.h"
 #include "control/control.h"
 
-struct live {
-	struct op net_op, live_op;	/* both answered: freed */
-	unsigned int open;
-	struct net_config net;
-	struct engine_live engine;
+struct live {			/* either of the two, until answered */
+	struct op op;
+	struct net_config *net;
+	struct engine_live *engine;
 };
 
-static void answered(struct live *l, const struct op *op, const char *what)
+static void answered(struct control *c, struct op *op)
 {
+	struct live *l = (struct live *)((char *)op - offsetof(struct live, op));
+
+	(void)c;
 	if (op->error)
-		log_warnx("an engine refuses the changed %s: %s", what,
+		log_warnx("an engine refuses the changed %s: %s", l->net ?
+			  "addresses, routes or neighbours" : "settings",
 			  strerror(-op->error));
-	if (--l->open == 0)
-		free(l);
+	free(l->net);
+	free(l->engine);
+	free(l);
 }
 
-static void net_done(struct control *c, struct op *op)
+struct net_config *live_net(struct control *c, bool announce)
 {
-	(void)c;
-	answered((struct live *)((char *)op - offsetof(struct live, net_op)),
-		 op, "addresses, routes or neighbours");
-}
+	struct net_config *net = malloc(sizeof(*net));
 
-static void live_done(struct control *c, struct op *op)
-{
-	(void)c;
-	answered((struct live *)((char *)op - offsetof(struct live, live_op)),
-		 op, "settings");
+	if (!net)
+		return NULL;
+	*net = c->cfg->net;
+	net->announce = announce;
+	follow_add(c, net);
+	return net;
 }
 
 /* Ports that redirect by address learn theirs before the engines do. */
@@ -68,32 +70,60 @@ static void tell_ports(struct control *c)
 	}
 }
 
-int live_apply(struct control *c)
+static int apply_net(struct control *c, bool announce)
 {
-	struct mail net = { .type = MAIL_NET_CONFIG };
-	struct mail live = { .type = MAIL_LIVE };
+	struct mail m = { .type = MAIL_NET_CONFIG };
+	struct live *l = calloc(1, sizeof(*l));
+
+	if (l)
+		l->net = live_net(c, announce);
+	if (!l || !l->net) {
+		free(l);
+		return -ENOMEM;
+	}
+	m.config.ptr = l->net;
+	tell_ports(c);
+	op_ask_all(c, &l->op, &m, answered);
+	return 0;
+}
+
+int live_apply_net(struct control *c)
+{
+	return apply_net(c, false);
+}
+
+static int apply_settings(struct control *c)
+{
+	struct mail m = { .type = MAIL_LIVE };
 	struct live *l = calloc(1, sizeof(*l));
 	struct placement p;
 	char err[CONFIG_ERR_BYTES];
 
-	if (!l)
+	if (l)
+		l->engine = calloc(1, sizeof(*l->engine));
+	if (!l || !l->engine) {
+		free(l);
 		return -ENOMEM;
-	log_set_changed(c);
-	l->net = c->cfg->net;
-	l->engine.tcp = c->cfg->tcp;
-	l->engine.access_count = c->cfg->access_count;
-	memcpy(l->engine.access, c->cfg->access, sizeof(l->engine.access));
+	}
+	l->engine->tcp = c->cfg->tcp;
+	l->engine->access_count = c->cfg->access_count;
+	memcpy(l->engine->access, c->cfg->access, sizeof(l->engine->access));
 	if (placement_decide(&c->cfg->engine, &p, err) == 0)
 		memcpy(c->placement.spin_us, p.spin_us, sizeof(p.spin_us));
-	memcpy(l->engine.spin_us, c->placement.spin_us,
-	       sizeof(l->engine.spin_us));
-	l->open = 2;
-	net.config.ptr = &l->net;
-	live.config.ptr = &l->engine;
-	tell_ports(c);
-	op_ask_all(c, &l->net_op, &net, net_done);
-	op_ask_all(c, &l->live_op, &live, live_done);
+	memcpy(l->engine->spin_us, c->placement.spin_us,
+	       sizeof(l->engine->spin_us));
+	m.config.ptr = l->engine;
+	op_ask_all(c, &l->op, &m, answered);
 	return 0;
+}
+
+int live_apply(struct control *c)
+{
+	int rc;
+
+	log_set_changed(c);
+	rc = apply_net(c, true);
+	return rc ? rc : apply_settings(c);
 }
 
 /* [daemon] log sets all facilities, but only when it has changed: what

@@ -183,6 +183,10 @@ json_t *stats_ports(const struct control *c)
 		json_object_set_new(one, "addresses",
 				    port_addrs(&c->cfg->ports[i]));
 		put(one, "mtu", p->mtu);
+		if (p->ops->heard_lost)
+			json_object_set_new(one, "heard_lost", json_integer(
+				(json_int_t)p->ops->heard_lost(
+					(struct port *)p)));
 		json_object_set_new(one, "link_up", json_boolean(up));
 		put(one, "queues", p->queue_count);
 		for (uint32_t q = 0; q < p->queue_count; q++) {

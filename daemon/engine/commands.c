@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "engine/engine_state.h"
 
 #define BUDGET		256u	/* slots a context and turn */
@@ -132,6 +133,12 @@ static int connect_allowed(struct engine *e, struct client *cl,
 {
 	const struct engine_policy *p = cl->policy;
 
+	/* The kernel would get, and refuse, what the peer answers. */
+	if ((in->flags & CMD_F_BOUND) &&
+	    (e->cfg.shared_ports & 1u << path->port) &&
+	    (ntohs(in->local_port) < e->cfg.local_port_min ||
+	     ntohs(in->local_port) > e->cfg.local_port_max))
+		return -EADDRNOTAVAIL;
 	if (!p)
 		return 0;
 	if (!engine_policy_addr(p, &path->src) ||
@@ -188,6 +195,18 @@ static bool wrong_port(const struct context *c, uint32_t cookie,
 	       c->early[CMD_OPT_PORT] != path->port + 1;
 }
 
+/* Rare, and rate-limited by the log. */
+static void no_route(const struct ip_addr *to)
+{
+	char text[ADDR_TEXT_BYTES];
+
+	addr_text(to, text);
+	log_at(LOG_FAC_NET, LOG_LEVEL_WARN, 0, "no route to %s: no port's "
+	       "network and no line of mtcpd's routes (mtcpctl routes) has it: "
+	       "mtcpctl routes add %s/32 GATEWAY, [route] in mtcpd.conf, or "
+	       "follow = kernel in the port's section", text, text);
+}
+
 static int connect_checked(struct engine *e, struct context *c,
 			   const struct cmd_connect *in, uint32_t *owner)
 {
@@ -207,6 +226,8 @@ static int connect_checked(struct engine *e, struct context *c,
 	if (!addr_is_v4(&tc.remote) || addr_is_any(&tc.remote) || !tc.rport)
 		return -EADDRNOTAVAIL;
 	err = net_lookup(e->net, &src, &tc.remote, &path);
+	if (err == -ENETUNREACH)
+		no_route(&tc.remote);
 	if (err)
 		return err;
 	if (wrong_port(c, in->cookie, &path))

@@ -44,6 +44,9 @@ struct engine_config {
 	uint8_t rss_key[RSS_KEY_BYTES];
 	uint8_t net_secret[16];
 	uint16_t local_port_min, local_port_max;	/* host order, of connects */
+	uint32_t shared_ports;		/* a bit a port: its addresses are the
+					 * kernel's too, but not its TCP ports
+					 * from local_port_min to _max */
 	bool huge_pages;		/* try hugepages for engine memory */
 };
 
@@ -55,6 +58,7 @@ struct net_config {
 	unsigned int route_count;
 	struct net_neigh_entry neigh[NET_NEIGH_MAX];
 	unsigned int neigh_count;
+	bool announce;			/* addresses are new */
 };
 
 /*

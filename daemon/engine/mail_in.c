@@ -62,7 +62,7 @@ static int net_apply(struct engine *e, const struct net_config *cfg)
 	if (!err)
 		err = net_set_static_neigh(e->net, cfg->neigh,
 					   cfg->neigh_count);
-	if (!err && e->cfg.index == 0)
+	if (!err && cfg->announce && e->cfg.index == 0)
 		net_announce(e->net);	/* once a daemon is enough */
 	return err;
 }

@@ -51,6 +51,7 @@ struct port_config {
 	uint32_t mtu;		/* 0: the device's */
 	bool zero_copy;		/* xdp: try zero-copy first */
 	bool force_copy;	/* xdp: never zero-copy */
+	bool share;		/* xdp: addresses are the kernel's too */
 	struct ip_addr addrs[16]; /* ours on this port: what xdp redirects */
 	unsigned int addr_count;
 	uint8_t mac[6];		/* 0: the device's, or made up */
@@ -99,6 +100,11 @@ struct port_ops {
 	/* Addresses changed at run time (xdp updates its map); may be NULL. */
 	int (*set_addrs)(struct port *p, const struct ip_addr *addrs,
 			 unsigned int count);
+	/* Of addresses shared with the kernel (port_config.share): frames for
+	 * the TCP port (host order) are ours, or not; NULL: cannot share. */
+	void (*set_tcp_port)(struct port *p, uint16_t number, bool ours);
+	/* Copies of neighbours' announcements that were lost; NULL: none. */
+	uint64_t (*heard_lost)(struct port *p);
 	/* Link state now; may be NULL: always up. */
 	bool (*link_up)(struct port *p);
 };

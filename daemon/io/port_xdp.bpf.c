@@ -3,6 +3,8 @@
  * port_xdp.bpf.c - which frames are mtcpd's
  *
  *	frame --> IPv4 to one of our addresses? ----------+--> xsks[rx queue]
+ *	     \--> IPv4 to one that we share, TCP, and its     |
+ *	      \   port one of ours (or ICMP about it)? -------+
  *	     \--> ARP about one of our addresses? --------/        | no socket
  *	      \-> all else --------------------------------> the kernel
  *
@@ -12,7 +14,12 @@
  *
  * Who announces his own address (a failover's gratuitous ARP) tells all hosts
  * on the link: the kernel gets the frame, and we a copy over a ring buffer.
- * When that is full the copy is lost, and the neighbour is asked in time.
+ * When that is full the copy is lost, counted, and the neighbour is asked in
+ * time.
+ *
+ * An address may be shared with the kernel: then ARP is the kernel's, we get
+ * copies of the answers, and of TCP what is for a port in the bitmap tcp_ports.
+ * Fragments are the kernel's: the port stands in the first only.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -53,6 +60,26 @@ struct {
 	__type(value, __u8);
 } addrs SEC(".maps");
 
+/* A bit a TCP port (host order); mapped by mtcpd, which needs no right then. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u64);
+} tcp_ports SEC(".maps");
+
+/* Copies that found the ring buffer full. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} lost SEC(".maps");
+
+enum { WHOLE = 1, SHARED = 2 };		/* values of addrs */
+
 struct announcement {		/* as on an untagged wire */
 	struct ethhdr eth;
 	struct arp_v4 arp;
@@ -68,7 +95,59 @@ static __always_inline int ours(const void *where)
 	__be32 a;
 
 	__builtin_memcpy(&a, where, 4);
-	return bpf_map_lookup_elem(&addrs, &a) != 0;
+	__u8 *how = bpf_map_lookup_elem(&addrs, &a);
+
+	return how ? *how : 0;
+}
+
+static __always_inline int our_port(__be16 port)
+{
+	__u32 n = bpf_ntohs(port), word = n / 64;
+	__u64 *bits = bpf_map_lookup_elem(&tcp_ports, &word);
+
+	return bits && (*bits >> (n & 63) & 1);
+}
+
+static __always_inline __be16 be16_at(const __u8 *at)
+{
+	__be16 n;
+
+	__builtin_memcpy(&n, at, 2);
+	return n;
+}
+
+/* An ICMP error about a segment from one of our TCP ports (RFC 792). */
+static __always_inline int icmp_ours(const __u8 *icmp, const void *end)
+{
+	const struct ipv4 *about = (const void *)(icmp + 8);
+	const __u8 *l4;
+
+	if ((const void *)(about + 1) > end)
+		return 0;
+	if ((icmp[0] != 3 && icmp[0] != 11 && icmp[0] != 12) ||
+	    about->proto != 6)
+		return 0;
+	l4 = (const __u8 *)about + (about->version_ihl & 15) * 4;
+	if ((const void *)(l4 + 2) > end)
+		return 0;
+	return our_port(be16_at(l4));
+}
+
+static __always_inline int ip_ours(const struct ipv4 *ip, const void *end)
+{
+	int how = ours(&ip->daddr);
+	const __u8 *l4;
+
+	if (how != SHARED)
+		return how;
+	if (ip->frag & bpf_htons(0x3fff))
+		return 0;
+	l4 = (const __u8 *)ip + (ip->version_ihl & 15) * 4;
+	if ((const void *)(l4 + 4) > end)
+		return 0;
+	if (ip->proto == 6)
+		return our_port(be16_at(l4 + 2));
+	return ip->proto == 1 && icmp_ours(l4, end);
 }
 
 /* RFC 5227 3: sender and target are the same. */
@@ -89,16 +168,29 @@ static __always_inline void tell(const struct ethhdr *eth,
 	a.eth = *eth;
 	a.eth.h_proto = bpf_htons(ETH_P_ARP);
 	a.arp = *arp;
-	bpf_ringbuf_output(&heard, &a, sizeof(a), 0);
+	if (bpf_ringbuf_output(&heard, &a, sizeof(a), 0)) {
+		__u32 first = 0;
+		__u64 *n = bpf_map_lookup_elem(&lost, &first);
+
+		if (n)
+			__sync_fetch_and_add(n, 1);
+	}
 }
 
 static __always_inline int arp_wanted(struct ethhdr *eth, struct arp_v4 *arp,
 				      int other_vlan)
 {
+	int target;
+
 	if (arp->pro != bpf_htons(ETH_P_IP) || arp->pln != 4 || arp->hln != 6)
 		return 0;
-	if (ours(arp->tpa) || ours(arp->spa))
+	target = ours(arp->tpa);
+	if (target == WHOLE || ours(arp->spa) == WHOLE)
 		return 1;
+	if (target == SHARED && arp->op == bpf_htons(2)) {
+		tell(eth, arp);		/* the answer may be to us */
+		return 0;
+	}
 	if (!other_vlan && announces(arp))
 		tell(eth, arp);
 	return 0;
@@ -125,7 +217,7 @@ static __always_inline int steer(struct xdp_md *ctx)
 	}
 	if (proto == bpf_htons(ETH_P_IP))
 		wanted = (void *)((struct ipv4 *)at + 1) <= end &&
-			 ours(&((struct ipv4 *)at)->daddr);
+			 ip_ours(at, end);
 	else if (proto == bpf_htons(ETH_P_ARP))
 		wanted = (void *)((struct arp_v4 *)at + 1) <= end &&
 			 arp_wanted(eth, at, other_vlan);

@@ -534,6 +534,17 @@ static int xdp_set_addrs(struct port *port, const struct ip_addr *addrs,
 				  count);
 }
 
+static void xdp_set_tcp_port(struct port *port, uint16_t number, bool ours)
+{
+	xdp_prog_set_port(&((struct xdp_port *)port)->prog, number, ours);
+}
+
+static uint64_t xdp_heard_lost(struct port *port)
+{
+	return atomic_load_explicit(((struct xdp_port *)port)->prog.lost,
+				    memory_order_relaxed);
+}
+
 static bool xdp_link_up(struct port *port)
 {
 	return xdp_device_up(((struct xdp_port *)port)->dev.name);
@@ -551,5 +562,7 @@ const struct port_ops port_xdp_ops = {
 	.arm = xdp_arm,
 	.next_due = xdp_next_due,
 	.set_addrs = xdp_set_addrs,
+	.set_tcp_port = xdp_set_tcp_port,
+	.heard_lost = xdp_heard_lost,
 	.link_up = xdp_link_up,
 };

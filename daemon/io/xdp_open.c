@@ -299,6 +299,7 @@ int xdp_open(struct port **out, const struct port_config *cfg, char *err)
 		rc = xdp_heard_open(p, err);
 	if (!rc)
 		rc = make_sockets(p, cfg, err);
+	p->prog.shared = cfg->share;
 	if (!rc && (rc = xdp_prog_set_addrs(&p->prog, cfg->addrs,
 					    cfg->addr_count)))
 		snprintf(err, PORT_ERR_BYTES, "port %s: too many addresses",

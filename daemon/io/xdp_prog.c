@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,9 @@
 #include <bpf/libbpf.h>
 
 #include "io/port.h"
+
+#define PORTS_BYTES	8192u	/* 1024 words */
+#define LOST_BYTES	4096u	/* a page for one */
 
 /* port_xdp.bpf.c, compiled; made by embed.cmake. */
 extern const unsigned char port_xdp_bpf[];
@@ -119,6 +123,24 @@ static int explain_load(const struct xdp_device *d, int rc, char *err)
 	return rc;
 }
 
+/* Mapped, they need neither a system call nor a right. */
+static int map_maps(struct xdp_prog *p)
+{
+	int ports = bpf_object__find_map_fd_by_name(p->obj, "tcp_ports");
+	int lost = bpf_object__find_map_fd_by_name(p->obj, "lost");
+	void *at = mmap(NULL, PORTS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+			ports, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	p->ports = at;
+	at = mmap(NULL, LOST_BYTES, PROT_READ, MAP_SHARED, lost, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	p->lost = at;
+	return 0;
+}
+
 static int load(struct xdp_prog *p, const struct xdp_device *d, bool frags,
 		char *err)
 {
@@ -139,6 +161,9 @@ static int load(struct xdp_prog *p, const struct xdp_device *d, bool frags,
 	p->xsks = bpf_object__find_map_fd_by_name(p->obj, "xsks");
 	p->addrs = bpf_object__find_map_fd_by_name(p->obj, "addrs");
 	p->heard = bpf_object__find_map_fd_by_name(p->obj, "heard");
+	rc = map_maps(p);
+	if (rc)
+		return explain_load(d, rc, err);
 	return bpf_program__fd(frags ? other : prog);
 }
 
@@ -192,7 +217,7 @@ static bool listed(const struct ip_addr *list, unsigned int count,
 int xdp_prog_set_addrs(struct xdp_prog *p, const struct ip_addr *addrs,
 		       unsigned int count)
 {
-	const uint8_t one = 1;
+	const uint8_t how = p->shared ? 2 : 1;	/* as in the program */
 	uint32_t key;
 
 	if (count > sizeof(p->ours) / sizeof(p->ours[0]))
@@ -201,7 +226,7 @@ int xdp_prog_set_addrs(struct xdp_prog *p, const struct ip_addr *addrs,
 	for (unsigned int i = 0; i < count; i++) {
 		key = addr_v4(&addrs[i]);
 		if (addr_is_v4(&addrs[i]) &&
-		    bpf_map_update_elem(p->addrs, &key, &one, BPF_ANY))
+		    bpf_map_update_elem(p->addrs, &key, &how, BPF_ANY))
 			return -errno;
 	}
 	for (unsigned int i = 0; i < p->our_count; i++) {
@@ -216,6 +241,17 @@ int xdp_prog_set_addrs(struct xdp_prog *p, const struct ip_addr *addrs,
 	return 0;
 }
 
+void xdp_prog_set_port(struct xdp_prog *p, uint16_t port, bool ours)
+{
+	_Atomic uint64_t *word = &p->ports[port / 64];
+	uint64_t bit = UINT64_C(1) << (port & 63);
+
+	if (ours)
+		atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
+}
+
 int xdp_prog_set_socket(struct xdp_prog *p, uint32_t rx_queue, int fd)
 {
 	return bpf_map_update_elem(p->xsks, &rx_queue, &fd, BPF_ANY) ? -errno : 0;
@@ -226,6 +262,12 @@ void xdp_prog_detach(struct xdp_prog *p)
 	if (p->link >= 0)
 		close(p->link);
 	p->link = -1;
+	if (p->ports)
+		munmap((void *)p->ports, PORTS_BYTES);
+	if (p->lost)
+		munmap((void *)(uintptr_t)p->lost, LOST_BYTES);
+	p->ports = NULL;
+	p->lost = NULL;
 	if (p->obj)
 		bpf_object__close(p->obj);
 	p->obj = NULL;

@@ -10,6 +10,7 @@
 #ifndef IO_XDP_PROG_H
 #define IO_XDP_PROG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,7 +32,10 @@ struct xdp_prog {
 	struct bpf_object *obj;	/* NULL: not loaded */
 	int link;		/* the bpf_link, or -1 */
 	int xsks, addrs, heard;	/* maps; belong to obj */
+	_Atomic uint64_t *ports;	/* bitmap of TCP ports, mapped */
+	const _Atomic uint64_t *lost;	/* copies lost, mapped */
 	bool native;		/* in the driver, else generic */
+	bool shared;		/* addresses are the kernel's too */
 	struct ip_addr ours[256];
 	unsigned int our_count;
 };
@@ -47,6 +51,9 @@ int xdp_prog_attach(struct xdp_prog *p, const struct xdp_device *d, bool frags,
 /* The addresses to redirect; what is not IPv4 is passed over. */
 int xdp_prog_set_addrs(struct xdp_prog *p, const struct ip_addr *addrs,
 		       unsigned int count);
+
+/* Of shared addresses: is the TCP port (host order) ours? */
+void xdp_prog_set_port(struct xdp_prog *p, uint16_t port, bool ours);
 
 /* Frames of the device's rx queue go to socket @fd. */
 int xdp_prog_set_socket(struct xdp_prog *p, uint32_t rx_queue, int fd);

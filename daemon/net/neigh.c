@@ -513,7 +513,7 @@ int net_set_static_neigh(struct net *n, const struct net_neigh_entry *s,
 	unsigned int i;
 	uint16_t index;
 
-	if (count > NET_NEIGH_MAX / 4)
+	if (count > NET_STATIC_MAX)
 		return -ENOSPC;
 	for (i = 0; i < count; i++)
 		if (s[i].port >= NET_PORTS_MAX)

@@ -34,6 +34,7 @@
 #define NET_ADDRS_MAX		64
 #define NET_ROUTES_MAX		256
 #define NET_NEIGH_MAX		4096	/* a table; the oldest unused entry goes */
+#define NET_STATIC_MAX		1024	/* of these static at most */
 #define NET_NEIGH_QUEUE		8	/* frames that wait for one neighbour */
 #define NET_NEIGH_QUEUE_ALL	256	/* and for all of them */
 #define NET_NEIGH_TRIES		3	/* requests, a second apart (RFC 1122 2.3.2) */

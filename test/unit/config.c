@@ -70,7 +70,8 @@ static struct config *load(const char *text, int *rc, char *err)
 #define KEYS_DAEMON \
 	"socket, admin, pidfile, log, group, arp_conf, route_conf, " \
 	"stop_grace_ms, drain_s, sandbox"
-#define KEYS_PORT "driver, device, address, mtu, mac, zero_copy, frames"
+#define KEYS_PORT \
+	"driver, device, address, mtu, mac, zero_copy, frames, share, follow"
 #define SECTIONS \
 	"daemon, engine, port NAME, route, neighbour, tcp, limits, " \
 	"policy NAME, access"
