@@ -104,7 +104,7 @@ static int no_such_key(const char *name, char *err)
 	config_key_names(section, names, sizeof(names));
 	if (names[0])
 		snprintf(err, CONFIG_ERR_BYTES, "\"%.60s\" is no key; [%s] has: "
-			 "%s", name, section, names);
+			 "%.400s", name, section, names);
 	else
 		snprintf(err, CONFIG_ERR_BYTES, "\"%.60s\" is no key: name it "
 			 "section.key, such as tcp.retries, or port.NAME.key "

@@ -156,11 +156,14 @@ int live_reload(struct control *c, char *text)
 	changed = config_merge(c->cfg, next, restart, sizeof(restart));
 	free(next);
 	rc = config_check(c->cfg, c->cfg->file, text);
-	if (!rc)
-		rc = live_apply(c);
-	snprintf(text, CONFIG_ERR_BYTES, "%s is read again: %u setting%s "
-		 "changed%s%s", c->cfg->file, changed, changed == 1 ? "" : "s",
-		 restart[0] ? "; a restart is needed for: " : "", restart);
+	if (rc < 0) {
+		log_warnx("%s", text);
+		return rc;
+	}
+	rc = live_apply(c);
+	snprintf(text, CONFIG_ERR_BYTES, "%.200s is read again: %u setting%s "
+		 "changed%s%.200s", c->cfg->file, changed,
+		 changed == 1 ? "" : "s", restart[0] ? "; a restart is needed for: " : "", restart);
 	log_info("%s", text);
 	return rc;
 }

@@ -168,6 +168,15 @@ static void stop(struct engine *e, const struct mail *m)
 		client_detach(e, i, m->stop.grace_us, false);
 }
 
+/* Control waits for the word of every engine. */
+static void say_gone(struct engine *e, uint32_t slot)
+{
+	struct mail m = { .type = MAIL_CLIENT_GONE };
+
+	m.client.slot = slot;
+	engine_tell(e, &m);
+}
+
 static void handle(struct engine *e, const struct mail *m)
 {
 	int err = 0;
@@ -190,6 +199,8 @@ static void handle(struct engine *e, const struct mail *m)
 	case MAIL_CLIENT_DETACH:
 		err = client_detach(e, m->detach.slot, m->detach.grace_us,
 				    true);
+		if (err == -ENOENT)	/* it never came here */
+			say_gone(e, m->detach.slot);
 		break;
 	case MAIL_LISTEN:
 		err = accept_listen(e, m);

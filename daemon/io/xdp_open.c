@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "io/port_xdp.h"
 
+#define TAKEN_TRIES	40	/* for a queue that has a socket ... */
+#define TAKEN_GAP_US	50000	/* ... so long apart */
 #define FRAMES_LOG2	12u		/* a queue, default */
 #define USE_SG		(1u << 4)	/* XDP_USE_SG, Linux 6.6 */
 #define OPT_TX_BUDGET	9		/* XDP_MAX_TX_SKB_BUDGET, Linux 6.18 */
@@ -277,7 +279,9 @@ static int make_queues(struct xdp_port *p, const struct port_config *cfg,
 	return rc;
 }
 
-int xdp_open(struct port **out, const struct port_config *cfg, char *err)
+/* @taken: a queue has a socket already. */
+static int open_once(struct port **out, const struct port_config *cfg,
+		     char *err, bool *taken)
 {
 	struct xdp_port *p = calloc(1, sizeof(*p));
 	int rc;
@@ -298,7 +302,7 @@ int xdp_open(struct port **out, const struct port_config *cfg, char *err)
 	if (!rc)
 		rc = xdp_heard_open(p, err);
 	if (!rc)
-		rc = make_sockets(p, cfg, err);
+		*taken = (rc = make_sockets(p, cfg, err)) == -EBUSY;
 	p->prog.shared = cfg->share;
 	if (!rc && (rc = xdp_prog_set_addrs(&p->prog, cfg->addrs,
 					    cfg->addr_count)))
@@ -311,4 +315,19 @@ int xdp_open(struct port **out, const struct port_config *cfg, char *err)
 	describe(p, cfg);
 	*out = &p->port;
 	return 0;
+}
+
+/* The kernel lets go of a queue some time after its socket is closed, or its
+ * owner killed: a daemon that is started again waits for it. */
+int xdp_open(struct port **out, const struct port_config *cfg, char *err)
+{
+	bool taken = false;
+	int rc = open_once(out, cfg, err, &taken);
+
+	for (int i = 0; i < TAKEN_TRIES && rc && taken; i++) {
+		usleep(TAKEN_GAP_US);
+		taken = false;
+		rc = open_once(out, cfg, err, &taken);
+	}
+	return rc;
 }

@@ -351,6 +351,20 @@ static void holder_dies(void **state)
 
 /* ---- death ---- */
 
+/* One that never came is gone as well: control waits for every engine. */
+static void nobody_is_gone(void **state)
+{
+	struct fake_daemon *d = &world.d[0];
+	struct mail m = { .type = MAIL_CLIENT_DETACH };
+
+	(void)state;
+	m.detach.slot = FAKE_CLIENTS;
+	assert_int_equal(d->client[FAKE_CLIENTS - 1].gone, 0);
+	assert_int_equal(fake_ask(d, &m), -ENOENT);
+	fake_run(&world, 10000);
+	assert_int_equal(d->client[FAKE_CLIENTS - 1].gone, d->engines);
+}
+
 /* What the dead had sent arrives all the same. */
 static void unsent_data_survives(void **state)
 {
@@ -553,7 +567,7 @@ static void two_engines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(echo_and_close), T(abort_tells_the_peer),
+		T(nobody_is_gone), T(echo_and_close), T(abort_tells_the_peer),
 		T(refused_connects), T(unreachable_neighbour),
 		T(close_by_cookie), T(credit_is_pulled), T(early_data),
 		T(credit_dies_with_its_context), T(take_within_a_client),
