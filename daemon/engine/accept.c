@@ -322,6 +322,7 @@ static int assign(struct engine *e, struct listener *l, struct member *m)
 	tcp_user(e->tcp, conn)->flags |= U_ACCEPTED;
 	socket_list(e, conn, LIST_CONTEXT, c->slot);
 	count(&e->stats.accepted);
+	conn_log(e, conn, "accepted");
 	event_announce(e, conn);
 	return 0;
 }

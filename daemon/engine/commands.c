@@ -247,6 +247,7 @@ static int connect_checked(struct engine *e, struct context *c,
 		return err;
 	connected_begins(e, c, (uint32_t)err, &path, in->cookie);
 	early_apply(e, c, (uint32_t)err, in->cookie);
+	conn_log(e, (uint32_t)err, "connecting");
 	return 0;
 }
 

@@ -342,6 +342,9 @@ mono_t client_next_due(const struct engine *e);
 struct context *context_find(struct engine *e, uint32_t client,
 			     uint32_t number);
 
+/* ---- conn_log.c ---- */
+void conn_log(const struct engine *e, uint32_t conn, const char *what);
+
 /* ---- policy.c ---- */
 /* One more now?  0 a second: as many as there are. */
 bool rate_take(struct rate *r, uint32_t per_second, mono_t now);

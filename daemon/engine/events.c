@@ -146,6 +146,7 @@ static void put_closed(struct engine *e, struct context *c, uint32_t conn,
 	struct event ev = { .type = EVENT_CLOSED };
 
 	put_event(e, c, conn, u, &ev);
+	conn_log(e, conn, "closed");
 	u->flags |= U_DETACHED;
 	u->context = 0;
 	socket_list(e, conn, LIST_ORPHAN, u->client);
