@@ -74,7 +74,8 @@ int flight_init(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 /* ---- which limit holds ---- */
 
 /* There is data that was not sent although the application gave it. */
-static enum flight_limit held_back(const struct tcb *t)
+static enum flight_limit held_back(const struct tcp_env *env,
+				   const struct tcb *t)
 {
 	uint32_t flight = t->snd_nxt - t->snd_una;
 	uint32_t unsent = t->snd_end - t->snd_nxt;
@@ -85,17 +86,20 @@ static enum flight_limit held_back(const struct tcb *t)
 							 FLIGHT_RWND;
 	if (t->cwnd < flight + least)
 		return FLIGHT_CWND;
+	if (t->ext && env->pace.base && wheel_is_set(&env->pace, t->ext))
+		return FLIGHT_PACING;
 	return FLIGHT_APP;		/* cork, Nagle: it waits for more */
 }
 
-static enum flight_limit limit_of(const struct tcb *t)
+static enum flight_limit limit_of(const struct tcp_env *env,
+				  const struct tcb *t)
 {
 	bool flying = t->snd_una != t->snd_max;
 
 	if ((t->flags & T_RECOVERY) || (t->retries && flying && t->snd_wnd))
 		return FLIGHT_LOSS;
 	if (seq_lt(t->snd_nxt, t->snd_end))
-		return held_back(t);
+		return held_back(env, t);
 	if (!flying)
 		return FLIGHT_IDLE;
 	return t->flags & T_WANT_SENT || snd_queued(t) >= t->snd_limit ?
@@ -213,7 +217,7 @@ void flight_note(struct tcp_env *env, const struct tcb *t)
 
 	if (t->state < TCP_ESTABLISHED)
 		return;
-	limit = limit_of(t);
+	limit = limit_of(env, t);
 	if (!is_mine(r, conn, t)) {
 		if (!may_begin(r, t, now, limit))
 			return;
@@ -318,7 +322,7 @@ int flight_report(struct tcp_env *env, uint32_t conn, uint32_t generation,
 	flight_note(env, t);
 	tcp_describe(env, conn, &out->info);
 	out->now_us = now.us;
-	out->limit = (uint8_t)limit_of(t);
+	out->limit = (uint8_t)limit_of(env, t);
 	out->max_snd_wnd = t->max_snd_wnd;
 	out->snd_limit = t->snd_limit;
 	out->rcv_limit = t->rcv_limit;

@@ -1,6 +1,7 @@
 /* The flight recorder names what limits a connection: staged cases. */
 #include "tcp_pair.h"
 
+#include "shm/cmd.h"
 #include "tcp/env.h"
 
 struct stage {
@@ -151,6 +152,19 @@ static void test_long_rtt(void **state)
 	stage_close(&s);
 }
 
+static void test_paced(void **state)
+{
+	struct stage s;
+
+	(void)state;
+	stage_open(&s, 1000, 0);
+	assert_int_equal(tcp_option(s.p.side[0].env, s.conn[0],
+				    CMD_OPT_MAX_PACING, 200000, s.p.now), 0);
+	run(&s, 4200000, true, UINT64_MAX);
+	expect(&s, VERDICT_PACING);
+	stage_close(&s);
+}
+
 static void test_idle(void **state)
 {
 	struct stage s;
@@ -282,6 +296,7 @@ int main(void)
 		cmocka_unit_test(test_small_window),
 		cmocka_unit_test(test_loss),
 		cmocka_unit_test(test_long_rtt),
+		cmocka_unit_test(test_paced),
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_local_reader),
 		cmocka_unit_test(test_sum),
