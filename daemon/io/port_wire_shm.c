@@ -72,7 +72,8 @@ struct shm_queue {
 	struct frame *foreign;	/* [FOREIGN] */
 	struct frame *free, *free_foreign;
 	int bell;		/* our FIFO */
-	int peer_bell[QMAX];	/* their FIFOs, opened on first need, or -1 */
+	int peer_bell[QMAX];	/* their FIFOs: opened with the port, for the
+				 * daemon may open nothing later */
 	uint16_t turn;		/* their queue that is read first */
 	bool armed;
 };
@@ -310,8 +311,6 @@ static void ring_bell(struct shm_queue *q, uint32_t j)
 
 	if (!wake_needed(&p->w.hdr->bell[!p->w.end][j]))
 		return;
-	if (q->peer_bell[j] < 0)
-		q->peer_bell[j] = wire_file_bell(&p->w, !p->w.end, (int)j);
 	counter_add(&q->q.stats.syscalls, 1);
 	/* A full FIFO means that a wake-up is already there; any other failure
 	 * leaves the flag for the next frame. */
@@ -505,6 +504,11 @@ static int make_queue(struct shm_port *p, uint16_t index)
 	q->lent = calloc(p->w.geo.frames, 1);
 	q->foreign = calloc(FOREIGN, sizeof(*q->foreign));
 	q->bell = wire_file_bell(&p->w, p->w.end, index);
+	for (int j = 0; j < QMAX; j++) {
+		q->peer_bell[j] = wire_file_bell(&p->w, !p->w.end, j);
+		if (q->peer_bell[j] < 0)
+			return -errno;
+	}
 	if (!q->own || !q->lent || !q->foreign || q->bell < 0)
 		return -ENOMEM;
 	for (uint32_t i = p->w.geo.frames; i--;)
