@@ -13,6 +13,8 @@ PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
 PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark mandoc
 	man-db abigail-tools"
+PKG_TEST="$PKG_TEST lighttpd redis-server redis-tools memcached haproxy
+	iperf3 socat"	# programs for mtcp-run
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
@@ -59,14 +61,17 @@ install_packages()
 		die "apt-get could not install:$missing"
 	}
 	policy_back
-	case "$missing" in
-	*nginx*)	# its package also enables it for the next boot
+	for s in nginx lighttpd redis-server memcached haproxy; do
+		case "$missing" in
+		*"$s"*)	;;	# its package also enables it for the next boot
+		*)	continue ;;
+		esac
 		if [ -d /run/systemd/system ]; then
-			systemctl -q disable nginx || :
+			systemctl -q disable $s || :
 		elif command -v update-rc.d >/dev/null; then
-			update-rc.d nginx disable >/dev/null 2>&1 || :
-		fi ;;
-	esac
+			update-rc.d $s disable >/dev/null 2>&1 || :
+		fi
+	done
 }
 
 # descendants PID - children, their children, and so on

@@ -166,7 +166,7 @@ static ssize_t give(struct file *f, const struct iovec *iov, int count,
 	ssize_t n;
 
 	if (f->kind == FILE_LISTENER) {
-		errno = ENOTCONN;
+		errno = EPIPE;
 		return -1;
 	}
 	if (!count || !iov_bytes(iov, count))

@@ -56,10 +56,15 @@ struct mtcp_context *the_context(void)
 {
 	struct mtcp_conf conf = { .num_cores = 1,
 				  .max_concurrency = PRELOAD_FDS };
+	const char *path = getenv(CTL_SOCKET_ENV);
 
 	if (context)
 		return context;
 	mtcp_setconf(&conf);
+	/* Children may have lost the environment (nginx empties it). */
+	if (path && *path)
+		snprintf(the_settings.socket_path,
+			 sizeof(the_settings.socket_path), "%s", path);
 	if (mtcp_init(NULL))
 		return NULL;
 	context = mtcp_create_context(0);

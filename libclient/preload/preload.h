@@ -115,6 +115,7 @@ struct file {
 	bool nonblock;
 	bool six;		/* AF_INET6: addresses are v4-mapped */
 	bool both;		/* listens in the kernel too */
+	bool connecting;	/* connect() said EINPROGRESS */
 	uint64_t rcv_us, snd_us;	/* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct link *links;
 	struct watch *watches;	/* of epoll sets that it is in */

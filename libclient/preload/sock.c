@@ -240,7 +240,7 @@ PUBLIC int listen(int fd, int backlog)
 	int err;
 
 	if (table_sock(fd))
-		return 0;
+		return table_sock(fd)->kind == FILE_LISTENER ? 0 : fail(EINVAL);
 	if (inside || !is_tcp(fd, &six))
 		return real()->listen(fd, backlog);
 	ours = bound_to(fd, &in) && policy_listen(&in, &why);
@@ -312,6 +312,10 @@ static int connect_again(struct file *f)
 		err = c->so_error ? c->so_error : ECONNABORTED;
 		c->so_error = 0;
 	}
+	/* As the kernel: it tells success once, then that it is done. */
+	if (err == EISCONN && f->connecting)
+		err = 0;
+	f->connecting = false;
 	return err;
 }
 
@@ -326,6 +330,7 @@ static int do_connect(int fd, const struct sockaddr_in *in, bool six)
 	err = start_connect(f, fd, in);
 	if (!err || errno != EINPROGRESS)
 		return err;
+	f->connecting = f->nonblock;
 	if (f->nonblock)
 		return -1;
 	err = wait_connected(f);

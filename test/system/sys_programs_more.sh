@@ -1,0 +1,189 @@
+#!/bin/sh
+# Programs from Debian's packages under mtcp-run: those with threads, with
+# processes of their own, and those that are both ends at once.
+# shellcheck disable=SC1091
+. "$(dirname "$0")/lib.sh"
+
+sys_begin xdp
+need curl python3 ab
+www
+mtcpd_start d
+head -c 3000000 /dev/urandom >"$TMP/www/big"
+
+# run LOG PROGRAM... - a program over mtcpd, in the background
+run()
+{
+	log=$1
+	shift
+	app "$log" "$(bin mtcp-run)" -- "$@"
+	RUN_PID=$BG_PID
+}
+
+at_port()
+{
+	in_peer python3 -c 'import socket, sys
+socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close()' \
+		"$IP_D" "$1" 2>/dev/null
+}
+
+nothing_left() { [ "$(conns d)" = 0 ] && [ "$(clients d)" = 0 ]; }
+
+# end NAME WHAT - kill -9, children first, leaves nothing in the daemon
+end()
+{
+	# shellcheck disable=SC2046	# a list
+	kill -9 "$RUN_PID" $(pgrep -P "$RUN_PID") 2>/dev/null
+	wait_until 50 nothing_left ||
+		fail "$1: something is left in mtcpd after kill -9"
+	pass "$1: $2; nothing is left after kill -9"
+}
+
+# same PORT NAME - the big file comes as it is
+same()
+{
+	in_peer curl -sf --max-time 20 -o "$TMP/got" "http://$IP_D:$1/big" ||
+		fail "$2: curl gives $?"
+	cmp -s "$TMP/got" "$TMP/www/big" || fail "$2: the file differs"
+}
+
+# load PORT NAME - ab without a failure
+load()
+{
+	n=$(count 2000 50000)
+	in_peer timeout 100 ab -k -q -n "$n" -c 20 "http://$IP_D:$1/" \
+		>"$TMP/ab.log" 2>&1 || fail "$2: ab gives $?"
+	grep -q "Complete requests: *$n\$" "$TMP/ab.log" &&
+		grep -q 'Failed requests: *0$' "$TMP/ab.log" ||
+		fail "$2: ab has failures"
+}
+
+row_nginx()
+{
+	command -v nginx >/dev/null || return 0
+	cat >"$TMP/nginx.conf" <<EOF
+user root; worker_processes 2; daemon off; pid $TMP/nginx.pid;
+error_log $TMP/nginx-error.log;
+events { worker_connections 512; }
+http { access_log off; sendfile on;
+  server { listen 81; root $TMP/www; } }
+EOF
+	run nginx nginx -c "$TMP/nginx.conf"
+	wait_until 50 at_port 81 || fail "nginx: no answer"
+	same 81 nginx
+	load 81 nginx
+	end "nginx, 2 workers" "a file identical, ab without failures"
+}
+
+row_node()
+{
+	command -v node >/dev/null || return 0
+	cat >"$TMP/s.js" <<EOF
+const fs = require('fs');
+require('http').createServer((q, r) => q.url === '/big' ?
+  fs.createReadStream('$TMP/www/big').pipe(r) : r.end('hello')).listen(82);
+EOF
+	run node node "$TMP/s.js"
+	wait_until 50 at_port 82 || fail "node: no answer"
+	same 82 node
+	load 82 node
+	end "node, on ::" "a file identical, ab without failures"
+}
+
+row_openssl()
+{
+	command -v openssl >/dev/null || return 0
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x \
+		-keyout "$TMP/k.pem" -out "$TMP/c.pem" 2>/dev/null
+	(cd "$TMP/www" && run openssl openssl s_server -quiet -WWW \
+		-port 443 -cert "$TMP/c.pem" -key "$TMP/k.pem" &&
+		echo "$RUN_PID" >"$TMP/openssl.pid")
+	RUN_PID=$(cat "$TMP/openssl.pid")
+	wait_until 50 at_port 443 || fail "openssl: no answer"
+	in_peer curl -skf --max-time 20 --http0.9 -o "$TMP/got" \
+		"https://$IP_D/big" || fail "openssl: curl gives $?"
+	cmp -s "$TMP/got" "$TMP/www/big" || fail "openssl: the file differs"
+	end "openssl s_server" "the file is identical over TLS"
+}
+
+row_memcached()
+{
+	command -v memcached >/dev/null || return 0
+	run memcached memcached -u root -t 4 -p 11211
+	wait_until 50 at_port 11211 || fail "memcached: no answer"
+	in_peer timeout 60 python3 - "$IP_D" "$(count 300 5000)" <<'EOF' ||
+import socket, sys, threading
+bad = []
+def work(k):
+    s = socket.create_connection((sys.argv[1], 11211), 5)
+    f = s.makefile("rb")
+    for i in range(int(sys.argv[2])):
+        v = b"%d-%d" % (k, i) * (1 + i % 50)
+        s.sendall(b"set k%d 0 0 %d\r\n%b\r\nget k%d\r\n" % (k, len(v), v, k))
+        got = [f.readline() for _ in range(4)]
+        if got[0] != b"STORED\r\n" or got[2] != v + b"\r\n":
+            bad.append(got)
+            return
+t = [threading.Thread(target=work, args=(k,)) for k in range(20)]
+[x.start() for x in t]
+[x.join() for x in t]
+sys.exit(bool(bad))
+EOF
+		fail "memcached: wrong answers"
+	end "memcached -t 4" "20 connections, sets and gets without an error"
+}
+
+row_haproxy()
+{
+	command -v haproxy >/dev/null || return 0
+	in_bg kweb "$NS_P" python3 -m http.server -d "$TMP/www" 8001
+	cat >"$TMP/haproxy.cfg" <<EOF
+global
+  nbthread 2
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+listen web
+  bind :83
+  server a $IP_P:8001
+listen raw
+  mode tcp
+  bind :84
+  server a $IP_P:8001
+EOF
+	run haproxy haproxy -db -f "$TMP/haproxy.cfg"
+	wait_until 50 at_port 83 || fail "haproxy: no answer"
+	same 83 "haproxy, http"
+	same 84 "haproxy, tcp"
+	end "haproxy, 2 threads" "http and tcp, both sides on mtcpd"
+}
+
+row_iperf3()
+{
+	command -v iperf3 >/dev/null || return 0
+	run iperf3 iperf3 -s
+	wait_until 50 at_port 5201 || fail "iperf3: no answer"
+	for how in "-P 8" "-R -P 8" "--bidir -P 2"; do
+		# shellcheck disable=SC2086	# options
+		in_peer timeout 30 iperf3 -c "$IP_D" -t "$(count 1 10)" $how \
+			>"$TMP/iperf3-c.log" 2>&1 || fail "iperf3 $how gives $?"
+	done
+	end "iperf3 -s" "-P 8 both ways and --bidir run to the end"
+}
+
+row_socat()
+{
+	command -v socat >/dev/null || return 0
+	run socat socat TCP-LISTEN:85,reuseaddr PIPE
+	sleep 1
+	in_peer timeout 20 socat -t 10 - "TCP:$IP_D:85" <"$TMP/www/big" \
+		>"$TMP/got" || fail "socat gives $?"
+	cmp -s "$TMP/got" "$TMP/www/big" || fail "socat: the echo differs"
+	end socat "the echo is exact, half-close works"
+}
+
+for row in ${1:-nginx node openssl memcached haproxy iperf3 socat}; do
+	"row_$row"
+done
+sys_end
