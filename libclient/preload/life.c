@@ -14,8 +14,7 @@ void wait_forked(void);
 bool waiter_is(int fd);
 
 static struct mtcp_context *context;
-static _Atomic pid_t owner;		/* 0: nobody yet */
-static bool tried;
+static _Atomic pid_t owner;		/* 0: not started yet */
 
 struct mtcp_context *context_now(void)
 {
@@ -72,11 +71,15 @@ struct mtcp_context *the_context(void)
 		return NULL;
 	context->on_raise = raised;
 	context->prefork = true;
-	atomic_store(&owner, getpid());
-	if (!tried)
-		pthread_atfork(before_fork, after_fork, in_child);
-	tried = true;
 	return context;
+}
+
+/* From the start: a vfork child must be told from a forked one before there
+ * is a context, since epoll sets are in the table already. */
+__attribute__((constructor)) static void start(void)
+{
+	atomic_store(&owner, getpid());
+	pthread_atfork(before_fork, after_fork, in_child);
 }
 
 bool own_process(void)

@@ -3,71 +3,14 @@
 # processes of their own, and those that are both ends at once.
 # shellcheck disable=SC1091
 . "$(dirname "$0")/lib.sh"
+. "$SYS_DIR/programs_lib.sh"
 
-sys_begin xdp
-need curl python3 ab
-www
-mtcpd_start d
-head -c 3000000 /dev/urandom >"$TMP/www/big"
-
-# run LOG PROGRAM... - a program over mtcpd, in the background
-run()
-{
-	log=$1
-	shift
-	app "$log" "$(bin mtcp-run)" -- "$@"
-	RUN_PID=$BG_PID
-}
-
-at_port()
-{
-	in_peer python3 -c 'import socket, sys
-socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close()' \
-		"$IP_D" "$1" 2>/dev/null
-}
-
-nothing_left() { [ "$(conns d)" = 0 ] && [ "$(clients d)" = 0 ]; }
-
-# end NAME WHAT - kill -9, children first, leaves nothing in the daemon
-end()
-{
-	# shellcheck disable=SC2046	# a list
-	kill -9 "$RUN_PID" $(pgrep -P "$RUN_PID") 2>/dev/null
-	wait_until 50 nothing_left ||
-		fail "$1: something is left in mtcpd after kill -9"
-	pass "$1: $2; nothing is left after kill -9"
-}
-
-# same PORT NAME - the big file comes as it is
-same()
-{
-	in_peer curl -sf --max-time 20 -o "$TMP/got" "http://$IP_D:$1/big" ||
-		fail "$2: curl gives $?"
-	cmp -s "$TMP/got" "$TMP/www/big" || fail "$2: the file differs"
-}
-
-# load PORT NAME - ab without a failure
-load()
-{
-	n=$(count 2000 50000)
-	in_peer timeout 100 ab -k -q -n "$n" -c 20 "http://$IP_D:$1/" \
-		>"$TMP/ab.log" 2>&1 || fail "$2: ab gives $?"
-	grep -q "Complete requests: *$n\$" "$TMP/ab.log" &&
-		grep -q 'Failed requests: *0$' "$TMP/ab.log" ||
-		fail "$2: ab has failures"
-}
+begin
 
 row_nginx()
 {
 	command -v nginx >/dev/null || return 0
-	cat >"$TMP/nginx.conf" <<EOF
-user root; worker_processes 2; daemon off; pid $TMP/nginx.pid;
-error_log $TMP/nginx-error.log;
-events { worker_connections 512; }
-http { access_log off; sendfile on;
-  server { listen 81; root $TMP/www; } }
-EOF
-	run nginx nginx -c "$TMP/nginx.conf"
+	run nginx nginx -c "$(nginx_conf)"
 	wait_until 50 at_port 81 || fail "nginx: no answer"
 	same 81 nginx
 	load 81 nginx
@@ -183,7 +126,7 @@ row_socat()
 	end socat "the echo is exact, half-close works"
 }
 
-for row in ${1:-nginx node openssl memcached haproxy iperf3 socat}; do
-	"row_$row"
-done
-sys_end
+if [ $# -eq 0 ]; then
+	set -- nginx node openssl memcached haproxy iperf3 socat
+fi
+rows "$@"
