@@ -24,9 +24,12 @@
 #include "engine/engine_state.h"
 
 #define BUDGET		256u	/* slots a context and turn */
+#define CATCH_UP_MAX	4u	/* contexts that take from each other at once */
 
 typedef void command_fn(struct engine *e, struct context *c,
 			const struct cmd *cmd);
+
+static void catch_up(struct engine *e, uint32_t context);
 
 static void bad(struct engine *e, struct context *c, enum detach_reason why)
 {
@@ -370,11 +373,17 @@ static void do_credit(struct engine *e, struct context *c,
 static void do_take(struct engine *e, struct context *c, const struct cmd *cmd)
 {
 	uint32_t conn = find(e, c, cmd->sock);
+	uint32_t owner = conn ? tcp_user(e->tcp, conn)->context : 0;
 	int err;
 
 	if (c->client->bad)
 		return;
 	event_first_use(e, c);
+	if (owner && owner != c->slot &&
+	    socket_held(e, conn, c->client->slot)) {
+		catch_up(e, owner);
+		conn = find(e, c, cmd->sock);	/* it may be closed by now */
+	}
 	if (!conn || !socket_held(e, conn, c->client->slot)) {
 		refuse(e, c, cmd->cookie, ENOENT, 0);
 		return;
@@ -475,65 +484,79 @@ static command_fn *const commands[CMD_TYPES] = {
 	[CMD_OPTION] = do_option,
 };
 
-/* Runs the record at slot @at of @waiting; returns its slots, 0: hostile, or
- * it must wait. */
-static uint32_t run(struct engine *e, struct context *c, uint32_t at,
-		    uint32_t waiting)
+/* Runs the next record of @waiting slots; false: hostile, or it must wait. */
+static bool run(struct engine *e, struct context *c, uint32_t waiting)
 {
 	union {
 		struct cmd one;
 		struct cmd_connect two;
 		uint8_t bytes[2 * RING_SLOT];
 	} in;
-	uint32_t slots;
+	uint32_t slots, at = c->done;
 
 	ring_copy(&c->cmd, at, in.bytes);
 	if (in.one.type == CMD_SEND && !tcp_may_send(e->tcp, c->client->slot)) {
 		count(&e->stats.send_stalls);
-		return 0;	/* it waits, and what is behind it */
+		return false;	/* it waits, and what is behind it */
 	}
 	slots = cmd_slots(in.one.type);
 	if (slots == 0 || at + slots > waiting) {
 		bad(e, c, DETACH_BAD_RECORD);
-		return 0;
+		return false;
 	}
+	c->done += slots;	/* before it runs: see catch_up() */
 	if (slots == 2) {	/* connect is the only one */
 		ring_copy(&c->cmd, at + 1, in.bytes + RING_SLOT);
 		do_connect(e, c, &in.two);
 	} else {
 		commands[in.one.type](e, c, &in.one);
 	}
-	return slots;
+	return true;
 }
 
-/* Takes up to @budget slots; returns how many. */
+/* Takes up to @budget slots; returns how many.  Called again for @c by one of
+ * its own commands (catch_up()) it goes on behind that one. */
 static uint32_t take(struct engine *e, struct context *c, uint32_t budget)
 {
 	int waiting = ring_peek(&c->cmd);
-	uint32_t done = 0, records = 0;
+	uint32_t start = c->done, records = 0, done;
 
-	if (waiting == 0)
-		return 0;
 	if (waiting < 0) {
 		bad(e, c, DETACH_RING_BROKEN);
 		return 0;
 	}
-	while (done < (uint32_t)waiting && done < budget && !c->client->bad &&
-	       c->notes < NOTES_STALL) {
-		uint32_t slots = run(e, c, done, (uint32_t)waiting);
-
-		if (slots == 0)
-			break;
-		done += slots;
+	c->taking++;
+	while (c->done < (uint32_t)waiting && c->done - start < budget &&
+	       !c->client->bad && c->notes < NOTES_STALL &&
+	       run(e, c, (uint32_t)waiting))
 		records++;
+	c->taking--;
+	done = c->done - start;
+	if (!c->taking && c->done) {
+		ring_release(&c->cmd, c->done);
+		c->done = 0;
+		c->released = true;
+		event_touch(e, c);
 	}
-	if (done == 0)
-		return 0;
-	ring_release(&c->cmd, done);
-	c->released = true;
-	event_touch(e, c);
 	counter_add(&e->stats.commands, records);
 	return done;
+}
+
+/*
+ * Rings have no order among each other, but their writers may have: who gave
+ * a socket away had written before, and said what it had read.  So what its
+ * last owner has published comes first.
+ */
+static void catch_up(struct engine *e, uint32_t context)
+{
+	struct context *c = &e->contexts[context];
+
+	if (c->state != CONTEXT_LIVE || c->client->bad ||
+	    e->catching_up >= CATCH_UP_MAX)
+		return;
+	e->catching_up++;
+	take(e, c, CMD_RING_SLOTS);
+	e->catching_up--;
 }
 
 uint32_t command_turn(struct engine *e)

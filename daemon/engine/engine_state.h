@@ -110,6 +110,8 @@ struct context {
 	bool waiting;			/* in e->waiting: ring full or no blocks */
 	bool used;			/* its stock is kept from now on */
 	bool released;			/* commands were taken this turn */
+	uint8_t taking;			/* command_turn() is in it, how deep */
+	uint32_t done;			/* slots run, not yet released */
 	int wake_wr;
 	uint32_t home;
 	uint32_t wait_head, wait_tail;	/* connections */
@@ -256,6 +258,7 @@ struct engine {
 	mono_t last_work, last_watch, last_demote, last_cpu;
 	bool started, stopping, stopped;
 	bool busy;			/* the last turn had work */
+	uint32_t catching_up;		/* depth, see commands.c */
 	_Atomic bool sending;	/* others wait for us to end (engine_main) */
 	mono_t stop_end;
 	pthread_t thread;

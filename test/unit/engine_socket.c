@@ -281,6 +281,61 @@ static void take_within_a_client(void **state)
 	fake_expect(client(0, 0), 0, EVENT_GONE, FAKE_SERVER, &ev);
 }
 
+/* What the giver wrote and read before is not lost and not read twice, though
+ * the engine may look at the taker's ring first: both ways round. */
+static void take_after_use(void **state)
+{
+	static uint8_t buf[3000];
+	union fake_event ev;
+	uint32_t from = 0, cookie = FAKE_SERVER;
+
+	(void)state;
+	fake_pair(&world, &srv, &cli);
+	fill(buf, sizeof(buf), 3);
+	fake_simple(client(0, 0), 1, handle_make(0, 0, 1), CMD_WANT_BLOCKS, 0,
+		    0);
+	fake_run(&world, 10000);
+	for (uint32_t round = 0; round < 4; round++) {
+		struct cmd read = { .type = CMD_CONSUMED, .sock = srv };
+
+		fake_send(client(1, 0), 0, cli, buf, 1000);
+		fake_expect(client(0, 0), from, EVENT_DATA, cookie, &ev);
+		read.cookie = cookie;
+		read.consumed.bytes = 600;
+		fake_cmd(client(0, 0), from, 0, &read);
+		fake_send(client(0, 0), from, srv, buf + round, 500);
+		cookie = 5000 + round;
+		from = !from;
+		fake_simple(client(0, 0), from, srv, CMD_TAKE, 0, cookie);
+		fake_expect(client(0, 0), from, EVENT_TAKEN, cookie, &ev);
+		expect_data(client(0, 0), from, srv, cookie, buf + 600, 400);
+		expect_data(client(1, 0), 0, cli, FAKE_CLIENT, buf + round,
+			    500);
+	}
+}
+
+/* Two that take from each other at the same moment: each finds what the other
+ * wrote before, and records behind a take are run once. */
+static void take_from_each_other(void **state)
+{
+	static uint8_t buf[64];
+	union fake_event ev;
+
+	(void)state;
+	fake_pair(&world, &srv, &cli);
+	fake_simple(client(0, 0), 1, srv, CMD_TAKE, 0, 71);
+	fake_simple(client(0, 0), 0, srv, CMD_TAKE, 0, 72);
+	fake_simple(client(0, 0), 1, srv, CMD_TAKE, 0, 73);
+	fake_simple(client(0, 0), 0, srv, CMD_TAKE, 0, 74);
+	fake_run(&world, 20000);
+	fill(buf, sizeof(buf), 5);
+	fake_send(client(1, 0), 0, cli, buf, sizeof(buf));
+	fake_simple(client(0, 0), 0, srv, CMD_TAKE, 0, 75);
+	fake_expect(client(0, 0), 0, EVENT_TAKEN, 75, &ev);
+	expect_data(client(0, 0), 0, srv, 75, buf, sizeof(buf));
+	assert_int_equal(client(0, 0)->bad, 0);
+}
+
 /* Two clients hold it: the second takes it, each lets go, then it is closed. */
 static void take_between_clients(void **state)
 {
@@ -571,6 +626,7 @@ int main(void)
 		T(refused_connects), T(unreachable_neighbour),
 		T(close_by_cookie), T(credit_is_pulled), T(early_data),
 		T(credit_dies_with_its_context), T(take_within_a_client),
+		T(take_after_use), T(take_from_each_other),
 		T(take_between_clients), T(holder_dies),
 		T(unsent_data_survives), T(grace_ends), T(slot_is_used_again),
 		T(stop_in_order), T(stop_resets), T(full_event_ring),
