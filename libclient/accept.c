@@ -5,8 +5,8 @@
 #include <string.h>
 
 /*
- * Accepting is pulling: the listener keeps up to min(backlog, CREDIT_MAX)
- * cookies with every engine.  A cookie counts until its connection is handed
+ * Accepting is pulling: from the first accept or poll on the listener keeps up
+ * to min(backlog, CREDIT_MAX) cookies with every engine.  A cookie counts until its connection is handed
  * to the app, so a context that accepts slowly holds no more than that.
  */
 
@@ -47,20 +47,30 @@ static uint16_t listener_index(const struct mtcp_context *x,
 	return i;
 }
 
-int listener_join(struct mtcp_context *x, struct listener *l)
+int listener_request(const struct mtcp_context *x, const struct listener *l,
+		     struct attach *at, uint32_t ctx, struct ctl_reply *reply)
 {
 	struct ctl_request req = { .type = CTL_LISTEN, .listen = {
-		.port = l->port, .backlog = l->backlog, .context = x->id } };
-	struct ctl_reply reply;
+		.port = l->port, .backlog = l->backlog, .context = ctx } };
 	int err;
 
 	memcpy(req.listen.addr, l->addr, 16);
 	if (x->prefork || (l->opts && l->opts->reuseport))
 		req.listen.flags = CTL_LISTEN_SHARED;
+	if (l->inherited)
+		req.listen.flags |= CTL_LISTEN_INHERITED;
 	pthread_mutex_lock(&the_client.lock);
-	err = attach_request(x->at, &req, &reply, NULL, 0);
+	err = attach_request(at, &req, reply, NULL, 0);
 	pthread_mutex_unlock(&the_client.lock);
-	if (err < 0)
+	return err < 0 ? err : 0;
+}
+
+int listener_join(struct mtcp_context *x, struct listener *l)
+{
+	struct ctl_reply reply;
+	int err = listener_request(x, l, x->at, x->id, &reply);
+
+	if (err)
 		return err;
 	l->id = reply.listen.listener;
 	if (reply.listen.port)
@@ -112,7 +122,7 @@ static void top_up(struct mtcp_context *x, struct listener *l, uint32_t e)
 {
 	uint32_t target = credit_target(l), missing;
 
-	if (!l->id || l->credit[e] >= target)
+	if (!l->id || !l->wanted || l->credit[e] >= target)
 		return;
 	missing = target - l->credit[e];
 	if (missing >= CMD_CREDIT_COOKIES || l->credit[e] == 0 ||
@@ -126,6 +136,8 @@ void listener_credit(struct mtcp_context *x, struct listener *l)
 		top_up(x, l, e);
 }
 
+/* A process that only holds a listener, as the master of a prefork server,
+ * gets no connections. */
 void listener_want(struct mtcp_context *x, struct listener *l)
 {
 	if (l->wanted)
@@ -317,6 +329,7 @@ static int wait_accept(struct mtcp_context *x, struct listener *l,
 	uint64_t until = until_of(l->opts, true);
 	int err;
 
+	listener_want(x, l);
 	while (!l->queued) {
 		ctx_progress(x);
 		if (l->queued)

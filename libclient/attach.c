@@ -123,14 +123,18 @@ static int receive(struct attach *at, struct ctl_reply *reply, int *fds,
 	return (int)take_fds(&m, fds, max);
 }
 
-static int send_request(struct attach *at, const struct ctl_request *req)
+static int send_request(struct attach *at, const struct ctl_request *req,
+			const void *more, size_t more_bytes)
 {
+	struct iovec iov[] = { { (void *)(uintptr_t)req, sizeof(*req) },
+			       { (void *)(uintptr_t)more, more_bytes } };
+	struct msghdr m = { .msg_iov = iov, .msg_iovlen = more_bytes ? 2 : 1 };
 	ssize_t n;
 
 	do
-		n = send(at->ctl_fd, req, sizeof(*req), MSG_NOSIGNAL);
+		n = sendmsg(at->ctl_fd, &m, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
-	if (n == (ssize_t)sizeof(*req))
+	if (n == (ssize_t)(sizeof(*req) + more_bytes))
 		return 0;
 	return n < 0 && errno == EAGAIN ? -ETIMEDOUT : -ECONNRESET;
 }
@@ -155,13 +159,14 @@ static int await_reply(struct attach *at, uint32_t tag, struct ctl_reply *reply,
 	}
 }
 
-int attach_request(struct attach *at, struct ctl_request *req,
+static int request(struct attach *at, struct ctl_request *req,
+		   const void *more, size_t more_bytes,
 		   struct ctl_reply *reply, int *fds, uint32_t max)
 {
 	int n;
 
 	req->tag = ++at->tag ? at->tag : ++at->tag;
-	n = send_request(at, req);
+	n = send_request(at, req, more, more_bytes);
 	if (n == 0)
 		n = await_reply(at, req->tag, reply, fds, max);
 	if (n < 0) {
@@ -175,6 +180,24 @@ int attach_request(struct attach *at, struct ctl_request *req,
 		return -abs(reply->error);
 	}
 	return n;
+}
+
+int attach_request(struct attach *at, struct ctl_request *req,
+		   struct ctl_reply *reply, int *fds, uint32_t max)
+{
+	return request(at, req, NULL, 0, reply, fds, max);
+}
+
+int attach_hold(struct attach *at, uint32_t peer, const uint64_t *socks,
+		uint32_t count)
+{
+	struct ctl_request req = { .type = CTL_HOLD_MANY, .hold_many = {
+		.peer = peer, .count = count } };
+	struct ctl_reply reply;
+	int n = request(at, &req, socks, count * sizeof(*socks), &reply, NULL,
+			0);
+
+	return n < 0 ? n : 0;
 }
 
 bool attach_alive(struct attach *at)
@@ -227,6 +250,7 @@ static int take_hello(struct attach *at, const struct ctl_reply *r, int *fds,
 	}
 	at->engines = r->hello.engines;
 	at->client_id = r->hello.client;
+	at->family = r->hello.family;
 	at->bytes = (uint64_t)r->hello.slabs << SLAB_SHIFT;
 	memcpy(at->engine_cpu, r->hello.engine_cpu, sizeof(at->engine_cpu));
 	rss_init(&at->rss, r->hello.rss_key);
@@ -244,11 +268,12 @@ static int take_hello(struct attach *at, const struct ctl_reply *r, int *fds,
 	return 0;
 }
 
-static int hello(struct attach *at)
+static int hello(struct attach *at, uint32_t flags)
 {
 	struct ctl_request req = { .type = CTL_HELLO, .hello = {
 		.magic = LAYOUT_MAGIC, .version = LAYOUT_VERSION,
-		.pid = (uint32_t)getpid() } };
+		.pid = (uint32_t)getpid(), .flags = flags,
+		.family = the_client.family } };
 	struct ctl_reply reply;
 	int fds[CTL_FDS_MAX], n, err;
 
@@ -272,7 +297,7 @@ static void say_no_daemon(const char *path, int err)
 		 CTL_SOCKET_ENV " names another socket)", path, strerror(err));
 }
 
-static int attach_open(struct attach **out)
+static int attach_open(struct attach **out, uint32_t flags)
 {
 	const char *path = socket_path();
 	struct attach *at = aligned_alloc(64, (sizeof(*at) + 63) / 64 * 64);
@@ -289,7 +314,7 @@ static int attach_open(struct attach **out)
 		say_no_daemon(path, -err);
 	} else {
 		the_client.text[0] = 0;
-		err = hello(at);
+		err = hello(at, flags);
 		if (err < 0 && !the_client.text[0])
 			say("mtcpd at ", path, "did not answer as it should");
 	}
@@ -299,6 +324,27 @@ static int attach_open(struct attach **out)
 	}
 	*out = at;
 	return 0;
+}
+
+int attach_for_child(struct attach **out)
+{
+	int err;
+
+	pthread_mutex_lock(&the_client.lock);
+	err = attach_open(out, CTL_HELLO_CHILD);
+	pthread_mutex_unlock(&the_client.lock);
+	return err;
+}
+
+void attach_keep(struct attach *at)
+{
+	madvise(at->base, at->bytes, MADV_DONTFORK);
+}
+
+void attach_forget(struct attach *at)
+{
+	at->base = NULL;		/* it was not mapped here */
+	attach_free(at);
 }
 
 /* The lock is held. */
@@ -322,8 +368,10 @@ static int try_attach(struct client *c, bool now)
 
 	if (!now && t < c->retry_at_us)
 		return -EAGAIN;
-	err = attach_open(&c->now);
+	err = attach_open(&c->now, 0);
 	if (err == 0) {
+		attach_keep(c->now);
+		c->family = c->now->family;
 		if (c->told)
 			fprintf(stderr, "mtcp: attached to mtcpd again\n");
 		c->told = false;

@@ -62,6 +62,7 @@ struct attach {
 	uint64_t bytes;
 	uint32_t engines;
 	uint32_t client_id;
+	uint64_t family;		/* its number, for our children */
 	uint32_t tag;			/* of the last request */
 	uint32_t engine_cpu[ENGINES_MAX];
 	struct rss rss;
@@ -76,6 +77,8 @@ struct client {
 	uint64_t retry_at_us;		/* no attach before this instant */
 	uint64_t backoff_us;
 	char text[256];			/* mtcp_error_text() */
+	uint64_t family;		/* of the last attachment; 0: none */
+	struct fork_plan *plan;		/* for the child that is being made */
 	struct mtcp_context *contexts[CONTEXTS_MAX];	/* by cpu; never freed */
 };
 extern struct client the_client;
@@ -89,6 +92,10 @@ void attach_put(struct attach *at);
 int attach_request(struct attach *at, struct ctl_request *req,
 		   struct ctl_reply *reply, int *fds, uint32_t max);
 
+/* Client @peer may take these too; at most CTL_HOLD_MAX.  0 or -errno. */
+int attach_hold(struct attach *at, uint32_t peer, const uint64_t *socks,
+		uint32_t count);
+
 /* Looks at the control socket; marks a lost attachment dead. */
 bool attach_alive(struct attach *at);
 
@@ -96,6 +103,24 @@ bool attach_alive(struct attach *at);
 uint64_t attach_wait_us(void);
 
 uint64_t now_us(void);
+
+/* An attachment for the child that this process is about to fork. */
+int attach_for_child(struct attach **out);
+/* In the child: it is the parent's; only our copies of descriptors go. */
+void attach_forget(struct attach *at);
+/* The segment is not mapped in children that are forked from now on. */
+void attach_keep(struct attach *at);
+
+/* ---- fork.c: sockets in a child ---- */
+
+/* Readies what a child needs, so that it opens nothing: an attachment, rings,
+ * descriptors; it holds all open sockets and is a member of all listeners.
+ * The calls of all contexts must be over.  0 or -errno. */
+int fork_prepare(void);
+/* In the parent, after fork(): the child's things are the child's. */
+void fork_done(void);
+/* Sees to it that a plain fork() leaves the child without our sockets. */
+void fork_watch(void);
 
 /* ---- sockid.c: ids and what they name ---- */
 
@@ -150,6 +175,7 @@ enum conn_state {
 	CONN_CLOSING,		/* app closed it; waits for EVENT_CLOSED */
 	CONN_ORPHAN,		/* app closed it while it was being taken */
 	CONN_SHARED,		/* a ticket of this process is out: hands off */
+	CONN_AWAY,		/* ours too, another process used it last */
 };
 
 enum {				/* conn.flags */
@@ -176,7 +202,8 @@ struct conn {
 	uint32_t next;		/* free list or accept queue */
 	int32_t sockid;		/* -1: none */
 	uint16_t local_port, remote_port;	/* network order */
-	uint16_t listener;	/* CREDIT, QUEUED: index in the context */
+	uint16_t listener;	/* CREDIT, QUEUED: index in the context;
+				 * CONN_INHERITED: another process holds it */
 	uint16_t error;		/* errno it died of; sticky */
 	uint16_t so_error;	/* the same for SO_ERROR, once */
 	uint8_t state;		/* enum conn_state */
@@ -192,6 +219,8 @@ struct extent {
 	uint32_t block;
 	uint16_t offset, len;
 };
+
+#define CONN_INHERITED	UINT16_MAX
 
 #define CONN_CHUNK_BITS	9
 #define CONN_CHUNK	(1u << CONN_CHUNK_BITS)
@@ -254,7 +283,8 @@ struct listener {
 	uint8_t addr[16];
 	uint16_t port;		/* network order */
 	bool used;
-	bool wanted;		/* somebody accepts or waits */
+	bool wanted;		/* the app asked for a connection: post credit */
+	bool inherited;		/* a parent or a child has it too */
 	int32_t sockid;
 	uint32_t backlog;
 	uint32_t credit[ENGINES_MAX];	/* cookies posted or queued */
@@ -352,6 +382,12 @@ bool list_push(struct index_list *l, uint32_t v);
 
 /* ---- join.c: attach and re-attach of a context ---- */
 
+/* Asks @at for a context like @x: its number, rings and wake pipe. */
+int join_request(const struct mtcp_context *x, struct attach *at,
+		 uint32_t *id, uint64_t *rings, int *wake_rd);
+/* @x goes on with @at, whose reference it takes over. */
+void join_rings(struct mtcp_context *x, struct attach *at, uint64_t rings);
+
 int ctx_join(struct mtcp_context *x, bool now);
 void ctx_lost(struct mtcp_context *x);
 /* In a forked child, the only thread: the parent's attachment is left to it,
@@ -395,9 +431,12 @@ void stock_reset(struct mtcp_context *x);
 
 int listener_new(struct mtcp_context *x, struct listener **out);
 int listener_join(struct mtcp_context *x, struct listener *l);
-void listener_credit(struct mtcp_context *x, struct listener *l);
-/* With `prefork`: from now on connections are asked for. */
+/* The same over another attachment, of context @ctx; the reply's id. */
+int listener_request(const struct mtcp_context *x, const struct listener *l,
+		     struct attach *at, uint32_t ctx, struct ctl_reply *reply);
+/* Somebody waits for its connections: from now on we take some. */
 void listener_want(struct mtcp_context *x, struct listener *l);
+void listener_credit(struct mtcp_context *x, struct listener *l);
 void listener_queue(struct mtcp_context *x, uint32_t index);
 int listener_close(struct mtcp_context *x, struct listener *l);
 /* The daemon went: what was posted or queued is void. */
@@ -407,6 +446,23 @@ void listener_lost(struct mtcp_context *x, struct listener *l);
 
 /* Asks engine @e to connect, or another one that is told so (EXDEV). */
 void connect_send(struct mtcp_context *x, uint32_t index, uint32_t e);
+
+/* ---- take.c: sockets that several hold ---- */
+
+/* Before a call uses a connection: back from another process, when it is
+ * there.  Waits for the answer, which is the engine's next turn. */
+void conn_fetch(struct mtcp_context *x, uint32_t index);
+
+static inline bool conn_shared(const struct conn *c)
+{
+	return c->listener == CONN_INHERITED;
+}
+
+static inline void conn_use(struct mtcp_context *x, uint32_t index)
+{
+	if (conn_shared(conn_at(&x->conns, index)))
+		conn_fetch(x, index);
+}
 
 /* ---- close.c ---- */
 

@@ -116,6 +116,7 @@ MTCP_PUBLIC int mtcp_shutdown(mctx_t mctx, int sockid, int how)
 	c = x ? ctx_conn(x, sockid) : NULL;
 	if (!c)
 		return -1;
+	conn_use(x, x->ids.slot[sockid].obj);
 	err = how < SHUT_RD || how > SHUT_RDWR ? EINVAL : may_shut(c);
 	if (err) {
 		errno = err;

@@ -60,6 +60,7 @@ static uint32_t bits_of(struct mtcp_context *x, const struct slot *s,
 	case SLOT_STREAM:
 		return conn_bits(x, conn_at(&x->conns, s->obj), interest);
 	case SLOT_LISTENER:
+		listener_want(x, x->listeners[s->obj]);
 		return x->listeners[s->obj]->queued ?
 			MTCP_EPOLLIN | MTCP_EPOLLRDNORM : 0;
 	case SLOT_PIPE:
@@ -248,6 +249,8 @@ static void watch(struct mtcp_context *x, uint32_t id, uint16_t ep,
 {
 	struct slot *s = &x->ids.slot[id];
 
+	if (s->type == SLOT_STREAM)
+		conn_use(x, s->obj);
 	if (s->flags & SLOT_QUEUED)
 		dequeue(x, s);
 	s->ep = ep;

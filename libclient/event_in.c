@@ -10,7 +10,8 @@
  *
  *	CREDIT --ACCEPTED--> QUEUED --mtcp_accept--> OPEN
  *	CONNECTING --CONNECTED--> OPEN      TAKING --TAKEN--> OPEN
- *	any --ERROR--> DEAD                 any --GONE--> GONE
+ *	any --ERROR--> DEAD                 any --GONE--> GONE, or AWAY when
+ *	                                    another process holds it too
  *	CLOSING --CLOSED--> free            ORPHAN --TAKEN--> CLOSING
  */
 
@@ -148,6 +149,12 @@ static void on_error(struct mtcp_context *x, struct conn *c,
 static void on_gone(struct mtcp_context *x, struct conn *c, uint32_t cookie)
 {
 	conn_clear_rx(x, c);
+	if (c->sockid >= 0 && conn_shared(c) && c->sock != HANDLE_NONE) {
+		c->flags &= (uint8_t)~(CONN_STARVED | CONN_WANT_SENT);
+		c->consumed = 0;
+		c->state = CONN_AWAY;
+		return;
+	}
 	c->sock = HANDLE_NONE;
 	if (c->sockid < 0) {
 		conn_free(&x->conns, cookie & (CONN_MAX - 1));

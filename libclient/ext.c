@@ -73,6 +73,7 @@ MTCP_PUBLIC int mtcp_share(mctx_t mctx, int sockid, uint32_t peer,
 
 	if (!c)
 		return -1;
+	conn_use(x, x->ids.slot[sockid].obj);
 	if (!ticket)
 		err = -EFAULT;
 	else if (c->state != CONN_OPEN || !x->at)
@@ -83,6 +84,8 @@ MTCP_PUBLIC int mtcp_share(mctx_t mctx, int sockid, uint32_t peer,
 		ctx_publish(x);
 		if (peer && peer != x->at->client_id)
 			err = hold(x, c->sock, peer);
+		if (!err && peer && peer != x->at->client_id)
+			c->listener = CONN_INHERITED;
 	}
 	if (err) {
 		errno = -err;

@@ -51,6 +51,7 @@ static int init(const char *config_file)
 		return err;
 	}
 	attach_put(at);
+	fork_watch();
 	the_client.inited = true;
 	return 0;
 }

@@ -17,8 +17,8 @@ static uint32_t home_engine(const struct mtcp_context *x,
 	return (uint32_t)x->cpu % at->engines;
 }
 
-static int request_context(struct mtcp_context *x, struct attach *at,
-			   uint64_t *rings, int *wake_rd)
+int join_request(const struct mtcp_context *x, struct attach *at,
+		 uint32_t *id, uint64_t *rings, int *wake_rd)
 {
 	struct ctl_request req = { .type = CTL_CONTEXT,
 				   .context = { .home = x->home } };
@@ -32,7 +32,7 @@ static int request_context(struct mtcp_context *x, struct attach *at,
 		return n;
 	if (n != 1)
 		return -EPROTO;
-	x->id = reply.context.context;
+	*id = reply.context.context;
 	*rings = reply.context.rings_offset;
 	if (*rings + context_bytes(at->engines) > at->bytes) {
 		close(*wake_rd);
@@ -57,6 +57,15 @@ static void attach_rings(struct mtcp_context *x, struct attach *at,
 		p->engine_asleep = (struct wake_shared *)(void *)
 			(at->base + engine_wake_offset(e));
 	}
+}
+
+void join_rings(struct mtcp_context *x, struct attach *at, uint64_t rings)
+{
+	x->engines = at->engines;
+	x->unpublished = 0;
+	attach_rings(x, at, rings);
+	stock_reset(x);
+	x->at = at;
 }
 
 /* The descriptor that the application watches follows us to the new pipe. */
@@ -87,17 +96,13 @@ int ctx_join(struct mtcp_context *x, bool now)
 	if (err)
 		return err;
 	x->home = home_engine(x, at);
-	err = request_context(x, at, &rings, &wake_rd);
+	err = join_request(x, at, &x->id, &rings, &wake_rd);
 	if (err) {
 		attach_put(at);
 		return err;
 	}
 	x->wake_rd = wake_rd;
-	x->engines = at->engines;
-	x->unpublished = 0;
-	attach_rings(x, at, rings);
-	stock_reset(x);
-	x->at = at;
+	join_rings(x, at, rings);
 	rewatch(x);
 	stock_start(x, x->home);
 	join_listeners(x);

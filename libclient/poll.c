@@ -39,6 +39,8 @@ static short look_at(struct mtcp_context *x, const struct pollfd *p)
 
 	if (!s)
 		return POLLNVAL;
+	if (s->type == SLOT_STREAM)
+		conn_use(x, s->obj);
 	bits = slot_ready(x, (uint32_t)p->fd);
 	/* poll() calls the end of the stream readable, whoever asks. */
 	if (bits & MTCP_EPOLLRDHUP)

@@ -41,7 +41,7 @@ static void consume(struct mtcp_context *x, uint32_t index, uint32_t bytes)
 
 	rx_drop(&x->conns, c, bytes);
 	c->consumed += bytes;
-	if (!c->rx_bytes || c->consumed >= CONSUMED_BATCH) {
+	if (!c->rx_bytes || c->consumed >= CONSUMED_BATCH || conn_shared(c)) {
 		read_flush(x, c);
 	} else if (!(c->flags & CONN_FLUSH)) {
 		if (list_push(&x->flush, index))
@@ -64,6 +64,7 @@ static int look(const struct conn *c)
 		return c->flags & CONN_FIN ? 0 : -EAGAIN;
 	case CONN_CONNECTING:
 	case CONN_TAKING:
+	case CONN_AWAY:		/* another process was faster */
 		return -EAGAIN;
 	case CONN_DEAD:
 		return c->flags & CONN_FIN && c->error == EPIPE ? 0 : -c->error;
@@ -152,6 +153,7 @@ static ssize_t conn_read(struct mtcp_context *x, struct slot *s,
 
 	if (iov_bytes(iov, count) == 0)
 		return 0;
+	conn_use(x, index);
 	err = wait_data(x, c, block);
 	if (err <= 0)
 		return err;
@@ -228,6 +230,7 @@ MTCP_PUBLIC int mtcp_zc_read(mctx_t mctx, int sockid, struct iovec *iov,
 
 	if (!c)
 		return -1;
+	conn_use(x, x->ids.slot[sockid].obj);
 	n = wait_data(x, c, x->ids.slot[sockid].flags & SLOT_BLOCK);
 	if (n < 0)
 		errno = -n;

@@ -590,6 +590,7 @@ static int unread(struct mtcp_context *x, int sockid, int *out)
 		return -EBADF;
 	if (s->type == SLOT_STREAM) {
 		ctx_progress(x);
+		conn_use(x, s->obj);
 		*out = (int)conn_at(&x->conns, s->obj)->rx_bytes;
 		return 0;
 	}

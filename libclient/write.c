@@ -143,6 +143,7 @@ static int may_write(const struct conn *c)
 		return c->flags & CONN_SHUT_WR ? -EPIPE : 0;
 	case CONN_CONNECTING:
 	case CONN_TAKING:
+	case CONN_AWAY:
 		return -EAGAIN;
 	case CONN_DEAD:
 		return -c->error;
@@ -219,11 +220,14 @@ ssize_t conn_write(struct mtcp_context *x, int id, const struct iovec *iov,
 	size_t len = total(iov, count), done = 0;
 	uint64_t until = block ? until_of(c->opts, false) : 0;
 	bool first = c->sent == 0;
-	int err = may_write(c);
+	int err;
 
+	conn_use(x, s->obj);
+	err = may_write(c);
 	if (err == -EAGAIN)
 		err = 0;		/* write_wait() decides */
 	while (!err && len) {
+		conn_use(x, s->obj);
 		if (c->state == CONN_OPEN)
 			done += fill(x, c, s->obj, &from, len - done);
 		else if (opts_deferred(c))
@@ -286,8 +290,12 @@ MTCP_PUBLIC int mtcp_writev(mctx_t mctx, int sockid, const struct iovec *iov,
 static struct conn *zc_conn(struct mtcp_context *x, int sockid)
 {
 	struct conn *c = x ? ctx_conn(x, sockid) : NULL;
-	int err = c ? may_write(c) : 0;
+	int err = 0;
 
+	if (c) {
+		conn_use(x, x->ids.slot[sockid].obj);
+		err = may_write(c);
+	}
 	if (!err)
 		return c;
 	errno = -err;

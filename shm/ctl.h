@@ -14,6 +14,9 @@
  *	UNLISTEN      this context no longer accepts; the listener goes with
  *	              its last member, what nobody took gets RST
  *	HOLD          one more holder of a socket: client `peer` may take it
+ *	HOLD_MANY     the same of up to CTL_HOLD_MAX sockets, whose handles
+ *	              (64 bits each) follow the request in the same packet; the
+ *	              answer counts those that `peer` may take now
  *	OPTION        of a listener, in every engine (sockets' are CMD_OPTION)
  *	INFO       -> struct sock_info of a socket that we hold
  *	PORT       -> the number of a port (CMD_OPT_PORT)
@@ -39,6 +42,7 @@
 #define CTL_SOCKET_ENV	"MTCPD_SOCKET"		 /* overrides CTL_SOCKET */
 #define CTL_TEXT_BYTES	128
 #define CTL_FDS_MAX	32
+#define CTL_HOLD_MAX	512	/* handles behind a HOLD_MANY */
 #define CTL_RSS_KEY_BYTES 40
 
 enum ctl_type {
@@ -53,6 +57,7 @@ enum ctl_type {
 	CTL_OPTION,
 	CTL_INFO,
 	CTL_PORT,
+	CTL_HOLD_MANY,
 	CTL_TYPES
 };
 
@@ -64,9 +69,10 @@ struct ctl_request {
 			uint32_t magic;		/* LAYOUT_MAGIC */
 			uint32_t version;	/* LAYOUT_VERSION */
 			uint32_t pid;		/* for people; not believed */
-			uint32_t zero;
+			uint32_t flags;		/* CTL_HELLO_* */
 			uint64_t segment_bytes;	/* wanted; 0: the default */
 			char name[32];		/* for people */
+			uint64_t family;	/* to be of; 0: a new one */
 		} hello;
 		struct {
 			uint32_t home;		/* preferred engine; ~0: any */
@@ -82,6 +88,7 @@ struct ctl_request {
 		} listen;
 		struct { uint64_t listener; uint32_t context; } unlisten;
 		struct { uint64_t sock; uint32_t peer; } hold;
+		struct { uint32_t peer, count; } hold_many;
 		struct {
 			uint64_t listener;
 			uint32_t context;	/* a member */
@@ -109,6 +116,7 @@ struct ctl_reply {
 			uint64_t daemon_start_us;
 			uint8_t rss_key[CTL_RSS_KEY_BYTES];
 			uint32_t engine_cpu[16]; /* ~0: not pinned */
+			uint64_t family;	/* a secret of its members */
 		} hello;
 		struct {
 			uint32_t context;
@@ -121,12 +129,21 @@ struct ctl_reply {
 		} listen;
 		struct sock_info info;
 		struct { uint32_t port; } port;
+		struct { uint32_t held; } hold_many;
 		uint8_t bytes[176];
 	};
 	char text[CTL_TEXT_BYTES];	/* a sentence when error is set */
 };
 _Static_assert(sizeof(struct ctl_reply) == 320, "control ABI");
 
-enum { CTL_LISTEN_SHARED = 1 };	/* clients of one user may share the port */
+enum {
+	CTL_LISTEN_SHARED = 1,	  /* clients of one user may share the port */
+	CTL_LISTEN_INHERITED = 2, /* made before a fork: shared in the family */
+};
+
+/* HELLO: said by a parent for the child that it is about to fork.  The socket
+ * is the child's whole life: the death of the process that opened it, which
+ * is the parent, means nothing. */
+enum { CTL_HELLO_CHILD = 1 };
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -94,7 +95,7 @@ static void answer_hello(struct client *cl)
 	struct ctl_reply r = { .hello = {
 		.version = LAYOUT_VERSION, .client = cl->id,
 		.engines = c->engine_count, .slabs = cl->segment.slabs,
-		.daemon_start_us = c->start_us } };
+		.daemon_start_us = c->start_us, .family = cl->family } };
 	int fds[1 + ENGINES_MAX] = { cl->segment.fd };
 
 	memcpy(r.hello.rss_key, c->rss_key, sizeof(r.hello.rss_key));
@@ -165,6 +166,22 @@ static void take_slot(struct client *cl, uint32_t slot)
 		   (uint64_t)cl->segment.slabs * SLAB_BYTES);
 }
 
+/* Who knows a family's number is of it.  A child outlives the parent that
+ * opened its socket, so only the hang-up tells of its death. */
+static int take_family(struct client *cl, const struct ctl_request *req)
+{
+	cl->family = req->hello.family;
+	while (!cl->family)
+		if (getrandom(&cl->family, sizeof(cl->family), 0) !=
+		    (ssize_t)sizeof(cl->family)) {
+			client_fail(cl, ENOMEM, "no random numbers");
+			return ENOMEM;
+		}
+	if (req->hello.flags & CTL_HELLO_CHILD && cl->died)
+		event_del(cl->died);
+	return 0;
+}
+
 static void take_name(struct client *cl, const char name[32])
 {
 	for (int i = 0; i < 31 && name[i]; i++)
@@ -178,7 +195,7 @@ void attach_hello(struct client *cl, const struct ctl_request *req)
 	uint32_t slot = free_slot(c);
 	int err;
 
-	if (check_hello(cl, req) || policy_attach(cl))
+	if (check_hello(cl, req) || policy_attach(cl) || take_family(cl, req))
 		return;
 	take_name(cl, req->hello.name);
 	if (!slot) {

@@ -256,6 +256,7 @@ static void client_free(struct client *cl)
 	for (uint32_t e = 0; cl->arenas && e < c->engine_count; e++)
 		arena_fini(&cl->arenas[e]);
 	free(cl->arenas);
+	free(cl->holds);
 	segment_close(c, &cl->segment);
 	for (uint32_t e = 0; e < ENGINES_MAX; e++) {
 		close_fd(&cl->wake_rd[e]);

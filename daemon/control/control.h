@@ -215,6 +215,8 @@ struct client {
 	uint64_t op_listener;
 	int op_error;			/* errno, while it is undone */
 	struct sock_info op_info;	/* an engine fills it */
+	struct hold_list *holds;	/* HOLD_MANY's, while it is undone */
+	uint64_t family;		/* forked from one another; with the uid */
 };
 
 void client_accept(struct control *c, int fd);
@@ -234,6 +236,12 @@ void clients_free_all(struct control *c);	/* engines have ended */
 void dispatch_readable(struct client *cl);
 void dispatch(struct client *cl, const struct ctl_request *req);
 
+/* hold.c: sockets for another client */
+void hold_request(struct client *cl, const struct ctl_request *req);
+/* @socks: CTL_HOLD_MAX handles at most, @bytes of them as they came. */
+void hold_many_request(struct client *cl, const struct ctl_request *req,
+		       const uint64_t *socks, size_t bytes);
+
 /* ---- listen.c: who listens where ---- */
 
 struct listener_member {
@@ -251,6 +259,7 @@ struct listener {
 	uint16_t flags;			/* CTL_LISTEN_* of its first member */
 	uint32_t backlog;
 	uid_t uid;
+	uint64_t family;		/* of its first member */
 	struct listener_member *members;
 	uint32_t member_count;
 };

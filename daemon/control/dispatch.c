@@ -10,49 +10,6 @@
 
 #define BAD_REQUESTS_MAX	16	/* of one client, then it is let go */
 
-static void held(struct control *c, struct op *op)
-{
-	struct client *cl = (struct client *)((char *)op -
-					      offsetof(struct client, op));
-	struct ctl_reply r = { 0 };
-
-	(void)c;
-	if (cl->state == CLIENT_LEAVING)
-		return;
-	if (op->error)
-		client_fail(cl, -op->error, "the socket cannot be shared: %s",
-			    strerror(-op->error));
-	else
-		client_reply(cl, &r, NULL, 0);
-}
-
-/* A holder is a gift that the other must want: clients of one user only. */
-static void hold_request(struct client *cl, const struct ctl_request *req)
-{
-	struct control *c = cl->control;
-	struct client *peer = client_by_id(c, req->hold.peer);
-	uint32_t engine = handle_engine(req->hold.sock);
-	struct mail m = { .type = MAIL_HOLD };
-
-	if (!peer) {
-		client_fail(cl, ESRCH, "there is no client %u", req->hold.peer);
-		return;
-	}
-	if (peer->uid != cl->uid) {
-		client_fail(cl, EPERM, "client %u is another user's",
-			    req->hold.peer);
-		return;
-	}
-	if (engine >= c->engine_count) {
-		client_fail(cl, EBADF, "there is no such socket");
-		return;
-	}
-	m.hold.sock = req->hold.sock;
-	m.hold.client = cl->slot;
-	m.hold.peer = peer->slot;
-	op_ask(c, &cl->op, engine, &m, held);
-}
-
 static void bad_request(struct client *cl, const char *what)
 {
 	cl->control->counters.bad_requests++;
@@ -90,6 +47,9 @@ static void dispatch_attached(struct client *cl, const struct ctl_request *req)
 	case CTL_PORT:
 		port_request(cl, req);
 		break;
+	case CTL_HOLD_MANY:	/* its handles are missing */
+		bad_request(cl, "HOLD_MANY names no sockets");
+		break;
 	case CTL_HELLO:
 		bad_request(cl, "HELLO was said before");
 		break;
@@ -110,11 +70,23 @@ void dispatch(struct client *cl, const struct ctl_request *req)
 		bad_request(cl, "HELLO comes first");
 }
 
+/* Only HOLD_MANY of an attached client has bytes behind the request. */
+static void dispatch_packet(struct client *cl, const struct ctl_request *req,
+			    const uint64_t *more, size_t more_bytes)
+{
+	if (more_bytes && req->tag && cl->state == CLIENT_ATTACHED)
+		hold_many_request(cl, req, more, more_bytes);
+	else
+		dispatch(cl, req);
+}
+
 void dispatch_readable(struct client *cl)
 {
+	static uint64_t more[CTL_HOLD_MAX];	/* control's thread alone */
 	struct ctl_request req;
-	struct iovec iov = { &req, sizeof(req) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov[] = { { &req, sizeof(req) }, { more, sizeof(more) } };
+	size_t more_bytes;
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 	ssize_t n = recvmsg(cl->fd, &msg, MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -126,7 +98,9 @@ void dispatch_readable(struct client *cl)
 		return;
 	}
 	memset(&cl->request, 0, sizeof(cl->request));
-	if (n != (ssize_t)sizeof(req) || (msg.msg_flags & MSG_TRUNC)) {
+	more_bytes = (size_t)n > sizeof(req) ? (size_t)n - sizeof(req) : 0;
+	if ((size_t)n < sizeof(req) || (msg.msg_flags & MSG_TRUNC) ||
+	    (more_bytes && req.type != CTL_HOLD_MANY)) {
 		cl->control->counters.bad_requests++;
 		client_fail(cl, EPROTO, "a request has %zu bytes, this one "
 			    "does not", sizeof(req));
@@ -134,5 +108,5 @@ void dispatch_readable(struct client *cl)
 		return;
 	}
 	cl->request = req;
-	dispatch(cl, &req);
+	dispatch_packet(cl, &req, more, more_bytes);
 }

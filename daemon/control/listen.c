@@ -54,12 +54,15 @@ int listener_member(const struct listener *l, const struct client *cl,
 	return -1;
 }
 
-/* Its own, or a port that both sides of one user declared shared. */
+/* Its own, one that it has from before a fork, or a port that both sides of
+ * one user declared shared. */
 static bool may_share(const struct listener *l, const struct client *cl,
 		      uint16_t flags)
 {
 	return listener_member(l, cl, ~0u) >= 0 ||
-	       (l->uid == cl->uid && (l->flags & flags & CTL_LISTEN_SHARED));
+	       (l->uid == cl->uid && (l->flags & flags & CTL_LISTEN_SHARED)) ||
+	       (l->uid == cl->uid && l->family == cl->family &&
+		(flags & CTL_LISTEN_INHERITED));
 }
 
 static uint32_t listeners_of(const struct client *cl)
@@ -83,6 +86,7 @@ static struct listener *listener_new(struct client *cl,
 	*l = (struct listener){
 		.next = c->listeners, .id = ++c->next_listener, .addr = *addr,
 		.port = port, .flags = req->listen.flags, .uid = cl->uid,
+		.family = cl->family,
 		.backlog = req->listen.backlog };
 	if (!l->backlog || l->backlog > BACKLOG_MAX)
 		l->backlog = l->backlog ? BACKLOG_MAX : 1;

@@ -94,6 +94,28 @@ static int hold(struct engine *e, const struct mail *m)
 	return socket_hold(e, conn, peer);
 }
 
+/* Those that are gone meanwhile are left out: nobody can take them. */
+static int hold_many(struct engine *e, const struct mail *m)
+{
+	struct hold_list *list = m->hold_many.list;
+	struct mail one = { .hold = { .client = m->hold_many.client,
+				      .peer = m->hold_many.peer } };
+
+	for (uint32_t i = 0; i < list->count; i++) {
+		int err;
+
+		one.hold.sock = list->sock[i];
+		if (handle_engine(one.hold.sock) != e->cfg.index)
+			continue;
+		err = hold(e, &one);
+		if (err == -ENOBUFS || err == -ESRCH)
+			return err;
+		if (err == 0 || err == -EEXIST)
+			list->held[e->cfg.index]++;
+	}
+	return 0;
+}
+
 static int info(struct engine *e, const struct mail *m)
 {
 	uint32_t conn = handle_index(m->info.sock);
@@ -210,6 +232,9 @@ static void handle(struct engine *e, const struct mail *m)
 		break;
 	case MAIL_HOLD:
 		err = hold(e, m);
+		break;
+	case MAIL_HOLD_MANY:
+		err = hold_many(e, m);
 		break;
 	case MAIL_OPTION:
 		err = accept_option(e, m);

@@ -21,6 +21,8 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "shm/ctl.h"
+#include "shm/layout.h"
 
 enum mail_type {
 	MAIL_NONE,
@@ -33,6 +35,7 @@ enum mail_type {
 	MAIL_LISTEN,		/* .listen: first member, or one more */
 	MAIL_UNLISTEN,		/* .listen: a member leaves */
 	MAIL_HOLD,		/* .hold: one more holder of a socket */
+	MAIL_HOLD_MANY,		/* .hold_many: of those that are this engine's */
 	MAIL_NET_CONFIG,	/* .ptr: struct net_config, immutable until DONE */
 	MAIL_LIST,		/* .list: fill a slice of a listing */
 	MAIL_STOP,		/* .stop: close what is open, within a bound */
@@ -88,6 +91,10 @@ struct mail {
 		} listen;
 		struct { uint64_t sock; uint32_t client, peer; } hold;
 		struct {
+			struct hold_list *list;	/* until DONE */
+			uint32_t client, peer;
+		} hold_many;
+		struct {
 			uint64_t id;		/* of the listener */
 			uint32_t client, context;
 			uint32_t name;		/* enum cmd_option */
@@ -122,6 +129,13 @@ struct mail {
 	};
 };
 _Static_assert(sizeof(struct mail) == 64, "one cache line");
+
+/* Handles of sockets; each engine looks at all and writes its own count. */
+struct hold_list {
+	uint32_t count;
+	uint32_t held[ENGINES_MAX];
+	uint64_t sock[CTL_HOLD_MAX];
+};
 
 enum mail_list {
 	MAIL_LIST_CONNS,	/* struct tcp_info */

@@ -244,6 +244,9 @@ int socket_take(struct engine *e, uint32_t conn, struct context *c,
 	u->flags |= U_TAKEN;
 	if (from && (from != c || old_cookie != cookie))
 		event_note(e, from, &gone);
+	/* Before the taker can know: it may tell the last owner to go on. */
+	if (from && from != c && from->state == CONTEXT_LIVE)
+		ring_publish(&from->event);
 	event_announce(e, conn);
 	return 0;
 }

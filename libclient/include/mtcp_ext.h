@@ -80,6 +80,16 @@ int mtcp_share(mctx_t mctx, int sockid, uint32_t peer,
 int mtcp_take(mctx_t mctx, const struct mtcp_ticket *ticket);
 uint32_t mtcp_client_id(mctx_t mctx);
 
+/*
+ * fork() for a program with sockets: the child has them all, under the same
+ * ids, in the same contexts, which belong to the thread that forked; a socket
+ * is closed when the last process has closed it, and whoever uses it gets it,
+ * with what is unread.  Connects under way stay the parent's.  The calls of
+ * other threads must be over.  A listener's connections go to the processes
+ * that accept or poll.  After a plain fork() the child's connections are reset.
+ */
+pid_t mtcp_fork(void);
+
 /* The last error of attaching, as a sentence; "" if none. */
 const char *mtcp_error_text(void);
 

@@ -653,6 +653,50 @@ static void holes(void **state)
 	assert_serves();
 }
 
+/* HOLD_MANY that says @says and brings @brings handles. */
+static int hold_many(struct program *p, uint32_t peer, uint32_t says,
+		     uint32_t brings)
+{
+	struct {
+		struct ctl_request req;
+		uint64_t sock[CTL_HOLD_MAX];
+	} all = { .req = { .type = CTL_HOLD_MANY, .tag = ++p->tag,
+			   .hold_many = { .peer = peer, .count = says } } };
+	size_t bytes = sizeof(all.req) + brings * sizeof(all.sock[0]);
+
+	for (uint32_t i = 0; i < CTL_HOLD_MAX; i++)
+		all.sock[i] = (uint64_t)i * 0x9e3779b97f4a7c15ull;
+	all.sock[1] = ~0ull;
+	all.sock[2] = 1;
+	assert_int_equal(send(p->fd, &all, bytes, MSG_NOSIGNAL), bytes);
+	assert_int_equal(receive(p), sizeof(p->reply));
+	assert_int_equal(p->reply.type, CTL_HOLD_MANY);
+	return p->reply.error;
+}
+
+/* Lists that lie about their length, handles that cannot be. */
+static void hold_many_nothing(void **state)
+{
+	struct program p, q;
+	uint32_t peer;
+
+	(void)state;
+	attach(&p);
+	attach(&q);
+	peer = q.reply.hello.client;
+	assert_int_equal(hold_many(&p, peer, 3, 0), EPROTO);
+	assert_int_equal(hold_many(&p, peer, 0, 3), EPROTO);
+	assert_int_equal(hold_many(&p, peer, 4, 3), EPROTO);
+	assert_int_equal(hold_many(&p, peer, ~0u, 3), EPROTO);
+	assert_int_equal(hold_many(&p, 12345, 3, 3), ESRCH);
+	assert_int_equal(hold_many(&p, peer, CTL_HOLD_MAX, CTL_HOLD_MAX), 0);
+	assert_int_equal(p.reply.hold_many.held, 0);
+	leave(&p);
+	leave(&q);
+	wait_rows("clients", 0);
+	assert_serves();
+}
+
 static void hold_nothing(void **state)
 {
 	struct ctl_request req = { 0 };
@@ -739,6 +783,7 @@ int main(void)
 		cmocka_unit_test(killed),
 		cmocka_unit_test(holes),
 		cmocka_unit_test(hold_nothing),
+		cmocka_unit_test(hold_many_nothing),
 		cmocka_unit_test(hostile_admin),
 		cmocka_unit_test(admin_hangs_up),
 	};

@@ -216,6 +216,7 @@ static void accept_one(int s, int *conn)
 	struct event_socket ev = { .type = EVENT_ACCEPTED };
 	union fake_cmd c;
 
+	assert_int_equal(mtcp_accept(m, s, NULL, NULL), -1);	/* credit */
 	assert_true(fake_find(&f, 0, 1, CMD_CREDIT, &c));
 	ev.cookie = c.one.credit.cookies[0];
 	ev.sock = SOCK;

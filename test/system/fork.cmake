@@ -1,0 +1,5 @@
+# Sockets that follow fork()
+add_executable(forker ${CMAKE_CURRENT_LIST_DIR}/forker.c)
+target_link_libraries(forker PRIVATE mtcpclient mtcpd_flags)
+system_test(fork_xdp_2 120 sys_fork xdp 2)
+system_test(fork_tap 120 sys_fork tap)
