@@ -68,7 +68,8 @@ for i in 1 2 3; do
 	kill -s KILL "$worker"
 done
 wait $asker || fail "a killed worker: $(cat "$TMP/killed.log")"
-[ "$(grep -c died "$log")" = 3 ] || fail "the workers did not die"
+all_died() { [ "$(grep -c died "$log")" = 3 ]; }	# the master reaps them
+wait_until 50 all_died || fail "the workers did not die"
 peer w 20 0
 pass "three workers killed under load: $(cat "$TMP/killed.log")"
 for pid in $master $(pgrep -P "$master"); do
