@@ -57,7 +57,6 @@ void rack_arrived(struct tcp_env *env, struct tcb *t, const struct xmit *r)
 	struct rec *k = &conn_ext(env, t)->rec;
 	uint32_t rtt = now_us(env) - r->sent_us;
 
-	k->sacked_segs += (r->end - r->seq + t->mss - 1u) / t->mss;
 	if (seq_gt(r->end, k->fack) || !k->known)
 		k->fack = r->end;
 	/* An answer to what was sent before it was sent again. */
@@ -435,6 +434,10 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 		dsack = sack_take(env, t, s, n, &dsack_right);
 	if (!t->sack)
 		return;
+	if (n->delivered && x->rec.probe_due)	/* no longer needed */
+		x->rec.probe_due = x->rec.probing = 0;
+	if (!x->sent.sacked)
+		x->rec.sacked_segs = 0;
 	if (n->reordered) {
 		x->rec.reordering = 1;
 		counter_add(&env->stats.reordered, 1);
@@ -455,6 +458,8 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 	if (!x->sent.lost)
 		t->flags &= ~T_REXMIT;
 	look(env, t, n->delivered, acked != 0, true);
+	if (t->snd_una == t->snd_nxt)	/* its time may wrap before more is sent */
+		x->rec.known = 0;
 }
 
 void rec_due(struct tcp_env *env, struct tcb *t)
@@ -514,6 +519,8 @@ static uint32_t last_piece(struct tcp_env *env, struct tcb *t, uint32_t most)
 	if (!b->tail)
 		return 0;
 	r = at(env, b->tail);
+	if (r->flags & XMIT_SACKED)
+		return 0;
 	if (r->end - r->seq > most &&
 	    !xmit_split(env, t, b->tail, r->end - most))
 		return 0;

@@ -180,11 +180,26 @@ static void arrived(struct tcp_env *env, struct tcb *t, const struct xmit *r,
 {
 	n->delivered += bytes(r);
 	if (!(r->flags & XMIT_AGAIN)) {
-		n->orig = true;
+		/* What was first sent after a timeout says nothing of it. */
+		n->orig |= seq_leq(r->end, ext_of(env, t)->recover);
 		if (rack_reordered(env, t, r))
 			n->reordered = true;
 	}
 	rack_arrived(env, t, r);
+}
+
+static uint32_t segments(const struct tcb *t, const struct xmit *r)
+{
+	return (bytes(r) + t->mss - 1u) / t->mss;
+}
+
+/* What was SACKED is acknowledged. */
+static void count_off(struct tcp_env *env, struct tcb *t, const struct xmit *r)
+{
+	struct rec *k = &ext_of(env, t)->rec;
+	uint32_t n = segments(t, r);
+
+	k->sacked_segs -= n < k->sacked_segs ? n : k->sacked_segs;
 }
 
 /* Takes record @i out of the sums and lists of what is not known to be there. */
@@ -233,12 +248,16 @@ void xmit_acked(struct tcp_env *env, struct tcb *t, seq_t ack,
 				b->sacked -= bytes(&part);
 			else if (r->flags & XMIT_LOST)
 				b->lost -= bytes(&part);
-			if (!(r->flags & XMIT_SACKED))
+			if (r->flags & XMIT_SACKED)
+				count_off(env, t, &part);
+			else
 				arrived(env, t, &part, n);
 			r->seq = ack;
 			return;
 		}
-		if (!(r->flags & XMIT_SACKED))
+		if (r->flags & XMIT_SACKED)
+			count_off(env, t, r);
+		else
 			arrived(env, t, r, n);
 		settle(env, b, b->head);
 		pop_head(env, b);
@@ -275,6 +294,7 @@ static void mark(struct tcp_env *env, struct tcb *t, struct xmit_board *b,
 	arrived(env, t, r, n);
 	settle(env, b, i);
 	r->flags |= XMIT_SACKED;
+	ext_of(env, t)->rec.sacked_segs += segments(t, r);
 	b->sacked += bytes(r);
 }
 
