@@ -390,9 +390,6 @@ void join_rings(struct mtcp_context *x, struct attach *at, uint64_t rings);
 
 int ctx_join(struct mtcp_context *x, bool now);
 void ctx_lost(struct mtcp_context *x);
-/* In a forked child, the only thread: the parent's attachment is left to it,
- * connections are reset here, listeners join again at the next call. */
-void ctx_forked(struct mtcp_context *x);
 
 /* ---- event_in.c: what the engines said ---- */
 

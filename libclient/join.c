@@ -143,20 +143,3 @@ void ctx_lost(struct mtcp_context *x)
 	x->flush.count = x->starved.count = 0;
 	attach_put(at);
 }
-
-void ctx_forked(struct mtcp_context *x)
-{
-	struct attach *at = the_client.now;
-
-	the_client.now = NULL;
-	the_client.retry_at_us = 0;
-	if (at)
-		attach_put(at);
-	if (x->at)
-		ctx_lost(x);
-	for (uint32_t i = 0; i < x->listener_count; i++)
-		x->listeners[i]->wanted = false;
-	close(x->intr_fd);
-	x->intr_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	x->owner = pthread_self();
-}

@@ -46,9 +46,7 @@ static void in_child(void)
 {
 	atomic_store(&owner, getpid());
 	wait_forked();
-	if (context)
-		ctx_forked(context);
-	big_unlock();
+	big_unlock();		/* the context: libclient/fork.c, after this */
 }
 
 struct mtcp_context *the_context(void)
