@@ -25,7 +25,7 @@ good
 	fail "a good configuration is refused: $(cat "$TMP/check.log")"
 pass "a good configuration"
 good; echo 'nonsense = 1' >>"$TMP/d.conf"; refused d.conf nonsense
-good; sed -i 's/^count.*/count = 99/' "$TMP/d.conf"; refused d.conf:6 count
+good; sed -i 's/^count.*/count = 99/' "$TMP/d.conf"; refused d.conf:7 count
 good; sed -i 's/^count.*/count = many/' "$TMP/d.conf"; refused count
 good; sed -i 's/^driver.*/driver = pigeon/' "$TMP/d.conf"; refused driver xdp
 good; sed -i 's/^address.*/address = 10.77.0.300\/24/' "$TMP/d.conf"
