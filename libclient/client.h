@@ -450,6 +450,9 @@ void connect_send(struct mtcp_context *x, uint32_t index, uint32_t e);
  * there.  Waits for the answer, which is the engine's next turn. */
 void conn_fetch(struct mtcp_context *x, uint32_t index);
 
+/* The same without waiting: its answer is raised like any other event. */
+void conn_ask(struct mtcp_context *x, uint32_t index);
+
 static inline bool conn_shared(const struct conn *c)
 {
 	return c->listener == CONN_INHERITED;

@@ -142,8 +142,10 @@ static void on_error(struct mtcp_context *x, struct conn *c,
 	if (c->state == CONN_CLOSING || c->state == CONN_ORPHAN ||
 	    c->state == CONN_SHARED)
 		return;
+	/* What another process has ended cannot be taken back. */
+	conn_died(x, c, c->state == CONN_TAKING && conn_shared(c) ?
+			ECONNRESET : ev->error);
 	c->sock = ev->sock;
-	conn_died(x, c, ev->error);
 }
 
 static void on_gone(struct mtcp_context *x, struct conn *c, uint32_t cookie)

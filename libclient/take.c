@@ -9,13 +9,11 @@
  * moves it, with what is unread, to whoever asks last (CMD_TAKE).  Its other
  * holders get EVENT_GONE and ask again when they use it again.
  */
-void conn_fetch(struct mtcp_context *x, uint32_t index)
+void conn_ask(struct mtcp_context *x, uint32_t index)
 {
 	struct conn *c = conn_at(&x->conns, index);
-	uint64_t until = now_us() + FETCH_US;
 	struct cmd *cmd;
 
-	ctx_progress(x);		/* has another taken it meanwhile? */
 	if (c->state != CONN_AWAY)
 		return;
 	cmd = ctx_cmd(x, c->engine, CMD_TAKE);
@@ -25,6 +23,17 @@ void conn_fetch(struct mtcp_context *x, uint32_t index)
 	c->flags &= CONN_BOUND | CONN_ABORT;
 	stock_start(x, c->engine);
 	ctx_publish(x);
+}
+
+void conn_fetch(struct mtcp_context *x, uint32_t index)
+{
+	struct conn *c = conn_at(&x->conns, index);
+	uint64_t until = now_us() + FETCH_US;
+
+	ctx_progress(x);		/* has another taken it meanwhile? */
+	if (c->state != CONN_AWAY)
+		return;
+	conn_ask(x, index);
 	while (c->state == CONN_TAKING) {
 		int err;
 

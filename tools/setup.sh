@@ -14,7 +14,8 @@ PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
 PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark mandoc
 	man-db abigail-tools"
 PKG_TEST="$PKG_TEST lighttpd redis-server redis-tools memcached haproxy
-	iperf3 socat"	# programs for mtcp-run
+	iperf3 socat postgresql openssh-server openssh-client
+	openbsd-inetd apache2"	# programs for mtcp-run
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
@@ -61,7 +62,8 @@ install_packages()
 		die "apt-get could not install:$missing"
 	}
 	policy_back
-	for s in nginx lighttpd redis-server memcached haproxy; do
+	for s in nginx lighttpd redis-server memcached haproxy postgresql ssh \
+		openbsd-inetd apache2; do
 		case "$missing" in
 		*"$s"*)	;;	# its package also enables it for the next boot
 		*)	continue ;;

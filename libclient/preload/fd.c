@@ -156,6 +156,8 @@ static int ioctl_sock(struct file *f, int fd, unsigned long request,
 {
 	int on;
 
+	if (request == FIONREAD && file_fetch(f))
+		return fail(EBADF);
 	if (request == FIONBIO) {
 		memcpy(&on, arg, sizeof(on));
 		f->nonblock = on != 0;
@@ -224,7 +226,8 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 
 	if (!f)
 		return real()->setsockopt(fd, level, name, v, n);
-	err = set_option(f, fd, level, name, v, n);
+	err = file_fetch(f) ? fail(EBADF) :
+	      set_option(f, fd, level, name, v, n);
 	big_unlock();
 	return err;
 }
@@ -257,7 +260,8 @@ PUBLIC int getsockopt(int fd, int level, int name, void *v, socklen_t *n)
 	if (!f)
 		return real()->getsockopt(fd, level, name, v, n);
 	ctx_progress(context_now());
-	err = get_option(f, fd, level, name, v, n);
+	err = file_fetch(f) ? fail(EBADF) :
+	      get_option(f, fd, level, name, v, n);
 	big_unlock();
 	return err;
 }

@@ -42,8 +42,13 @@ static int dead(struct file *f, bool write)
 static ssize_t take_once(struct file *f, const struct iovec *iov, int count,
 			 bool peek)
 {
-	int err = dead(f, false);
+	int err;
 
+	if (file_fetch(f)) {
+		errno = EBADF;
+		return -1;
+	}
+	err = dead(f, false);
 	if (err >= 0) {
 		errno = err;
 		return err ? -1 : 0;
@@ -133,7 +138,7 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 	int err;
 
 	for (;;) {
-		err = dead(f, true);
+		err = file_fetch(f) ? EBADF : dead(f, true);
 		if (err > 0)
 			break;
 		n = mtcp_writev(context_now(), f->sock, iov, count);

@@ -31,14 +31,21 @@ static void raised(uint32_t id, uint32_t bits)
 	epset_raise(f, bits);
 }
 
-/* fork() in the middle of a call of another thread would leave half of it. */
+/*
+ * fork() in the middle of a call of another thread would leave half of it.
+ * What a child needs of the daemon is opened here: it may be chrooted, without
+ * rights or under seccomp soon.  Where that fails it has no sockets of ours.
+ */
 static void before_fork(void)
 {
 	big_lock();
+	if (context && context->at && context->ids.used)
+		fork_prepare();
 }
 
 static void after_fork(void)
 {
+	fork_done();
 	big_unlock();
 }
 
@@ -46,7 +53,7 @@ static void in_child(void)
 {
 	atomic_store(&owner, getpid());
 	wait_forked();
-	big_unlock();		/* the context: libclient/fork.c, after this */
+	big_unlock();
 }
 
 struct mtcp_context *the_context(void)
@@ -77,6 +84,7 @@ struct mtcp_context *the_context(void)
 __attribute__((constructor)) static void start(void)
 {
 	atomic_store(&owner, getpid());
+	fork_watch();	/* registered first: its locks are the inner ones */
 	pthread_atfork(before_fork, after_fork, in_child);
 }
 

@@ -41,6 +41,7 @@ static void split(struct round *r)
 		r->k[i] = r->p[i];
 		if (r->f[i]) {
 			r->f[i]->refs++;
+			file_ask(r->f[i]);
 			file_want(r->f[i], (uint32_t)r->p[i].events);
 		}
 		if (r->f[i] && !r->f[i]->both)

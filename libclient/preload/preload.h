@@ -18,8 +18,8 @@
  *            who may have the port.
  * epoll      The set's kernel descriptor holds the kernel's members, a side
  *            list the mtcp ones.
- * fork       The child is a client of its own, attached at its first call;
- *            listeners are joined again, connections are the parent's.
+ * fork       The parent opens what its child needs: an attachment that holds
+ *            all connections and is a member of all listeners (fork.c).
  *
  * Invariant  table[fd] names a file exactly while the program has fd open.
  * Threads    One lock, held by no sleeper.  A sleeping thread waits on its own
@@ -170,6 +170,14 @@ int wait_sleep(struct waiter *w, struct pollfd *k, nfds_t n,
 /* For a blocking call on @f; @kfd: a kernel descriptor to read too, or -1. */
 int wait_file(struct file *f, int kfd, uint64_t until_us);
 uint64_t until_from_ms(int timeout);
+
+/* ---- share.c: what a parent and its children have ---- */
+
+/* Before a call uses @f: it comes back from another process.  Waits.
+ * 0, or -EBADF: it was closed meanwhile, @f may be gone. */
+int file_fetch(struct file *f);
+/* The same for who will wait: nothing happens if it is here. */
+void file_ask(struct file *f);
 
 /* ---- ep.c ---- */
 

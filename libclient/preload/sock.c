@@ -493,7 +493,8 @@ PUBLIC int shutdown(int fd, int how)
 	if (f->kind == FILE_LISTENER) {
 		err = real()->shutdown(fd, how);
 	} else {
-		err = mtcp_shutdown(context_now(), f->sock, how);
+		err = file_fetch(f) ? fail(EBADF) :
+		      mtcp_shutdown(context_now(), f->sock, how);
 		if (!err) {
 			file_wake(f);
 			epset_raise(f, file_bits(f));
