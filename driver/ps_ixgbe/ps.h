@@ -34,6 +34,7 @@
 #define PS_NAME		"ps_ixgbe"
 #define PS_QUEUES_MAX	15	/* RETA's entries are four bits wide */
 #define PS_SLOW_SLOTS	256
+#define PS_NAME_BYTES	(IFNAMSIZ + 8)
 #define PS_NOTHING	0xffffffffu	/* a descriptor without a buffer */
 
 struct ps_port;
@@ -52,6 +53,7 @@ struct ps_mem {
 struct ps_queue {
 	struct ps_port *port;
 	unsigned int index;		/* hardware queue and vector */
+	char name[PS_NAME_BYTES];	/* of the vector */
 	struct mutex lock;
 	wait_queue_head_t wait;
 	bool attached;
@@ -88,6 +90,7 @@ struct ps_port {
 	bool gone;
 	bool registered;		/* the character device is there */
 	struct miscdevice misc;
+	char name[PS_NAME_BYTES];	/* of the last vector */
 	char node[24];
 	char bus[24];
 	struct net_device *netdev;

@@ -87,23 +87,17 @@ static void init_queues(struct ps_port *p)
 	}
 }
 
-static void free_vectors(struct ps_port *p, unsigned int requested)
+static void *irq_arg(struct ps_port *p, unsigned int i)
 {
-	unsigned int i;
-
-	for (i = 0; i < requested; i++)
-		free_irq(pci_irq_vector(p->pdev, i),
-			 i < p->nqueues ? (void *)&p->queue[i] : (void *)p);
-	pci_free_irq_vectors(p->pdev);
+	return i < p->nqueues ? (void *)&p->queue[i] : (void *)p;
 }
 
-static int request_vectors(struct ps_port *p)
+/* The vectors that there are decide how many queue pairs the port has. */
+static int alloc_vectors(struct ps_port *p)
 {
-	unsigned int i, n;
-	int r, got;
+	unsigned int n = clamp(queues, 1u, (unsigned int)PS_QUEUES_MAX);
+	int got = pci_alloc_irq_vectors(p->pdev, 2, n + 1, PCI_IRQ_MSIX);
 
-	n = clamp(queues, 1u, (unsigned int)PS_QUEUES_MAX);
-	got = pci_alloc_irq_vectors(p->pdev, 2, n + 1, PCI_IRQ_MSIX);
 	if (got < 0) {
 		dev_err(&p->pdev->dev, "needs two MSI-X vectors or more: %d\n",
 			got);
@@ -113,14 +107,36 @@ static int request_vectors(struct ps_port *p)
 	if (p->nqueues < n)
 		dev_warn(&p->pdev->dev, "%u queue pairs for want of vectors\n",
 			 p->nqueues);
+	return 0;
+}
+
+static void free_irqs(struct ps_port *p, unsigned int requested)
+{
+	while (requested--)
+		free_irq(pci_irq_vector(p->pdev, requested),
+			 irq_arg(p, requested));
+}
+
+/* /proc/interrupts names queue i's vector xgeN-rx-i. */
+static int request_irqs(struct ps_port *p)
+{
+	unsigned int i;
+	int r;
+
 	for (i = 0; i <= p->nqueues; i++) {
+		char *name = i < p->nqueues ? p->queue[i].name : p->name;
+
+		if (i < p->nqueues)
+			snprintf(name, PS_NAME_BYTES, "%s-rx-%u",
+				 p->netdev->name, i);
+		else
+			snprintf(name, PS_NAME_BYTES, "%s-other",
+				 p->netdev->name);
 		r = request_irq(pci_irq_vector(p->pdev, i),
 				i < p->nqueues ? queue_irq : other_irq, 0,
-				PS_NAME,
-				i < p->nqueues ? (void *)&p->queue[i] :
-						 (void *)p);
+				name, irq_arg(p, i));
 		if (r < 0) {
-			free_vectors(p, i);
+			free_irqs(p, i);
 			return r;
 		}
 	}
@@ -192,7 +208,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	r = ps_hw_reset(p);
 	if (r < 0)
 		goto unmap;
-	r = request_vectors(p);
+	r = alloc_vectors(p);
 	if (r < 0)
 		goto unmap;
 	r = ps_hw_start(p);
@@ -201,24 +217,31 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	r = ps_netdev_add(p);
 	if (r < 0)
 		goto stop;
-	r = ps_chr_add(p);
+	r = request_irqs(p);
 	if (r < 0)
 		goto netdev;
+	r = ps_chr_add(p);
+	if (r < 0)
+		goto irqs;
 	pci_set_drvdata(pdev, p);
 	netdev_info(p->netdev, "82599 at %s, %pM, %u queue pairs, /dev/%s\n",
 		    p->bus, p->mac, p->nqueues, p->node);
 	schedule_delayed_work(&p->service, 0);
 	return 0;
+irqs:
+	free_irqs(p, p->nqueues + 1);
 netdev:
 	unregister_netdev(p->netdev);
 stop:
 	ps_hw_stop(p);
-	free_vectors(p, p->nqueues + 1);
+	pci_free_irq_vectors(pdev);
 	if (p->netdev)
 		ps_netdev_remove(p);
 unmap:
 	unmap_device(p);
 put:
+	if (r == -ENOMEM)
+		dev_err(&pdev->dev, "out of memory\n");
 	ps_port_put(p);
 	return r;
 }
@@ -233,7 +256,8 @@ static void remove(struct pci_dev *pdev)
 	cancel_delayed_work_sync(&p->service);
 	if (ps_hw_stop(p) < 0)
 		dev_err(&pdev->dev, "the chip does not reset\n");
-	free_vectors(p, p->nqueues + 1);
+	free_irqs(p, p->nqueues + 1);
+	pci_free_irq_vectors(pdev);
 	cancel_delayed_work_sync(&p->service);	/* a last interrupt's */
 	ps_netdev_remove(p);
 	unmap_device(p);
@@ -268,5 +292,6 @@ static struct pci_driver ps_driver = {
 };
 module_pci_driver(ps_driver);
 
+MODULE_VERSION("0.1.0");
 MODULE_DESCRIPTION("82599 queues for user processes (mtcpd)");
 MODULE_LICENSE("Dual BSD/GPL");

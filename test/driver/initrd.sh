@@ -17,8 +17,8 @@ make -s -C "$build" KERNEL="$cache/kernel-$kernel/build" \
 	EXTRA_CFLAGS=-Werror >"$build/log" 2>&1 ||
 	{ cat "$build/log" >&2; exit 1; }
 
-rm -rf "$root" && mkdir -p "$root"/{bin,dev,proc,sys,lib,tmp}
-cp /bin/busybox "$root/bin"
+rm -rf "$root" && mkdir -p "$root"/{bin,dev,etc,proc,run,sys,lib,tmp}
+cp /bin/busybox "$here/../../tools/psio-setup" "$root/bin"
 for p in "$driver"/samples/*.c "$here"/guest/*.c; do
 	gcc -std=gnu17 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow \
 		-Wconversion -Wvla -Werror -static -pthread -I"$driver" \

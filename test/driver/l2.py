@@ -237,6 +237,40 @@ class Suite:
     def errors(self):
         return self.sh("ps_errors /dev/ps/xge0").strip().splitlines()[-1]
 
+    def psio_setup(self):
+        """From the stock driver to ours and back, interrupts to their cores."""
+        self.sh("rmmod ps_ixgbe; " + "; ".join(
+            f"insmod /lib/{m}.ko 2>/dev/null"
+            for m in ("libphy", "mdio_devres", "mdio", "dca", "xfrm_algo",
+                      "ixgbe")) + f"; [ -e /sys/bus/pci/drivers/ixgbe/{BUS} ]")
+        self.sh("psio-setup -n -m /lib/ps_ixgbe.ko 3")
+        self.sh(f"[ -e /sys/bus/pci/drivers/ixgbe/{BUS} ]")
+        out = self.sh("psio-setup -m /lib/ps_ixgbe.ko -c 1,0 -a 10.9.9.1/24 3")
+        must("driver ps_ixgbe interface xge0 4 vectors" in out, out)
+        out = self.sh("list_devices; ip addr show dev xge0")
+        must("queues 3" in out and "10.9.9.1/24" in out, out)
+        out = self.sh("for i in $(grep xge0-rx /proc/interrupts | cut -d: -f1);"
+                      " do cat /proc/irq/$i/smp_affinity_list; done")
+        got = [w for w in out.split() if w.isdigit()]
+        must(got == ["1", "0", "1"], f"affinity {got}")
+        out = self.sh("psio-setup -m /lib/ps_ixgbe.ko 2; list_devices")
+        must("queues 2" in out, out)
+        self.g.start("ps_echo /dev/ps/xge0 1 3 >/dev/null 2>&1 & sleep 1")
+        code, out = self.g.run("psio-setup -m /lib/ps_ixgbe.ko 3")
+        must(code == 1 and "in use" in out, f"{code}: {out}")
+        self.sh("wait")
+        out = self.sh("psio-setup --undo")
+        self.sh(f"[ -e /sys/bus/pci/drivers/ixgbe/{BUS} ]")
+        self.sh("[ ! -e /sys/module/ps_ixgbe ] && [ ! -e /run/psio-setup ]")
+        must("(null)" in self.sh(f"cat /sys/bus/pci/devices/{BUS}/"
+                                 "driver_override"), "override stays")
+        code, out = self.g.run("psio-setup -d 00:00.0 2")
+        must(code == 1 and "is no 82599" in out, out)
+        code, out = self.g.run("psio-setup -m /lib/none.ko 2")
+        must(code == 1 and "does not load" in out, out)
+        self.sh("rmmod ixgbe; insmod /lib/ps_ixgbe.ko queues=4; "
+                "ip link set xge0 up; sleep 1")
+
     def strict(self):
         """The port's DMA goes through a translating IOMMU."""
         self.sh(f"[ -e /sys/bus/pci/devices/{BUS}/iommu_group ]")
@@ -265,7 +299,8 @@ def main():
         s = Suite(guest, wire, cases)
         for name in ("load", "sizes", "spread", "wakeups", "full", "errors",
                      "slow", "offload", "link", "kill_busy", "rmmod_refused",
-                     "unbind_busy", "reloads", "fuzz", "strict", "quiet"):
+                     "unbind_busy", "reloads", "fuzz", "psio_setup",
+                     "strict", "quiet"):
             if name == "strict" and not iommu:
                 continue
             if not only or name in only or name == "load":
