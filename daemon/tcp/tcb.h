@@ -138,7 +138,8 @@ struct tcb {
 	uint8_t ecn_echo : 1;		/* classic: ECE in what we send */
 	uint8_t ecn_cwr : 1;		/* CWR with the next new data */
 	uint8_t ecn_off : 1;		/* we send no ECT: it did not work */
-	uint8_t dupacks : 7;
+	uint8_t dupacks : 5;
+	uint8_t waits : 2;		/* enum rec_timer: what rtx_ms is for */
 	uint8_t sack : 1;		/* both sides report what came early */
 	/* line 1 */
 	seq_t snd_nxt;

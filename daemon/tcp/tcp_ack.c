@@ -88,7 +88,7 @@ static bool is_duplicate(const struct tcb *t, const struct seg *s)
 static void duplicate(struct tcp_env *env, struct tcb *t)
 {
 	counter_add(&env->stats.dup_acks_in, 1);
-	if (t->dupacks < 127)
+	if (t->dupacks < 31)
 		t->dupacks++;
 	if (t->flags & T_RECOVERY)
 		t->cwnd += t->cwnd < CC_CWND_MAX ? t->mss : 0;
@@ -213,6 +213,8 @@ static void standing(struct tcp_env *env, struct tcb *t, const struct seg *s)
 		env->ack_rtt_us = 0;
 		rec_ack(env, t, s, &n, 0, t->snd_nxt - t->snd_una);
 		conn_dirty(env, t);
+		if (t->snd_una == t->snd_max)
+			conn_ext_put(env, t);
 	}
 }
 

@@ -306,16 +306,18 @@ static void probe_answered(struct tcp_env *env, struct tcb *t,
 	}
 }
 
+/* Without an extension nothing is known to be lost, and no probe is out. */
 static bool probe_wanted(const struct tcp_env *env, const struct tcb *t)
 {
 	const struct tcb_ext *x = ext_of(env, t);
 
-	return x->rec.state == REC_OPEN && !x->rec.probing && t->srtt_us &&
-	       !x->sent.sacked && !x->sent.lost && t->retries == 0 &&
-	       t->snd_wnd != 0;
+	return t->srtt_us && t->retries == 0 && t->snd_wnd != 0 &&
+	       (!x || (x->rec.state == REC_OPEN && !x->rec.probing &&
+		       !x->sent.sacked && !x->sent.lost));
 }
 
-static uint32_t probe_us(const struct tcb *t)
+/* TLP_calc_PTO (7.2), but for the timeout that may come earlier. */
+static uint32_t probe_ms(const struct tcb *t)
 {
 	uint64_t us = 2 * (uint64_t)t->srtt_us;
 
@@ -323,46 +325,27 @@ static uint32_t probe_us(const struct tcb *t)
 		us += ACK_DELAY_US;
 	if (us < PTO_MIN_US)
 		us = PTO_MIN_US;
-	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+	return (uint32_t)(us / 1000 + 1);
 }
 
 void rec_timer(struct tcp_env *env, struct tcb *t)
 {
-	struct tcb_ext *x = ext_of(env, t);
-	uint32_t rto = rtt_rto_ms(t), ms;
+	uint32_t ms = rtt_rto_ms(t), probe;
 
-	if (!x) {
-		timer_rtx_start(env, t);
-		return;
+	t->waits = REC_RTO;
+	if (probe_wanted(env, t)) {
+		probe = probe_ms(t);
+		ms = probe < ms ? probe : ms;
+		t->waits = REC_PROBE;
 	}
-	x->rec.timer = REC_RTO;
-	if (probe_wanted(env, t) && x->sent.head) {
-		ms = probe_us(t) / 1000 + 1;
-		if (ms <= rto) {
-			rto = ms;
-			x->rec.timer = REC_PROBE;
-		}
-	}
-	t->rtx_ms = deadline_ms(env, rto);
+	t->rtx_ms = deadline_ms(env, ms);
 }
 
 void rec_sent_timer(struct tcp_env *env, struct tcb *t, bool idle)
 {
-	struct tcb_ext *x = ext_of(env, t);
-	uint32_t ms;
-
-	if (idle || !t->rtx_ms) {
+	if (idle || !t->rtx_ms ||
+	    (t->waits != REC_REORDER && probe_wanted(env, t)))
 		rec_timer(env, t);
-		return;
-	}
-	if (!x || x->rec.timer == REC_REORDER || !x->sent.head ||
-	    !probe_wanted(env, t))
-		return;
-	ms = probe_us(t) / 1000 + 1;
-	if (ms > rtt_rto_ms(t))
-		return;
-	x->rec.timer = REC_PROBE;
-	t->rtx_ms = deadline_ms(env, ms);
 }
 
 static void probe(struct tcp_env *env, struct tcb *t)
@@ -410,13 +393,13 @@ static void look(struct tcp_env *env, struct tcb *t, uint32_t delivered,
 		t->rtx_ms = 0;
 		return;
 	}
-	if (delivered || more || !t->rtx_ms)
+	if (delivered || progress || more || !t->rtx_ms)
 		rec_timer(env, t);
 	if (!wait)
 		return;
 	wait = wait / 1000 + 1;
 	if (!t->rtx_ms || (int32_t)(t->rtx_ms - deadline_ms(env, wait)) > 0) {
-		x->rec.timer = REC_REORDER;
+		t->waits = REC_REORDER;
 		t->rtx_ms = deadline_ms(env, wait);
 	}
 }
@@ -464,15 +447,13 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 
 void rec_due(struct tcp_env *env, struct tcb *t)
 {
-	struct tcb_ext *x = ext_of(env, t);
-
-	if (x && x->rec.timer == REC_REORDER) {
+	if (t->waits == REC_REORDER && t->ext) {
 		t->rtx_ms = 0;
 		look(env, t, 0, false, false);
 		return;
 	}
-	if (x && x->rec.timer == REC_PROBE) {
-		x->rec.timer = REC_RTO;
+	if (t->waits == REC_PROBE && t->ext) {
+		t->waits = REC_RTO;
 		probe(env, t);
 		t->rtx_ms = deadline_ms(env, rtt_rto_ms(t));
 		return;

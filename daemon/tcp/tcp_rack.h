@@ -9,8 +9,11 @@
  *
  * RACK: what was sent more than a reordering window before something that has
  * arrived is lost.  TLP: when ACKs fail to come for two round trips, the last
- * segment or a new one is sent to ask for them.  Both use the connection's one
- * retransmission timer; `timer` says what it is set for.
+ * segment or a new one is sent to ask for them; a lone segment, whose ACK may be
+ * delayed, waits longer, and none longer than for the timeout, whose place the
+ * probe takes then.  Both use the connection's one retransmission timer; `waits`
+ * in the connection says what it is set for, so that a request and its answer
+ * need no extension and no record until a probe is due.
  *
  * Peers without SACK have NewReno instead (tcp_ack.c).
  *
@@ -31,7 +34,7 @@ enum rec_state { REC_OPEN, REC_RECOVERY, REC_LOSS };
 enum rec_timer { REC_RTO, REC_REORDER, REC_PROBE };
 
 struct rec {
-	uint8_t state, timer;	/* enum rec_state, rec_timer */
+	uint8_t state, zero8;	/* enum rec_state */
 	/* RACK, RFC 8985 5.2 */
 	uint8_t known;		/* us, end and rtt_us are valid */
 	uint8_t reordering;	/* was seen */

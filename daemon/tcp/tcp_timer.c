@@ -76,6 +76,7 @@ void timer_stop(struct tcp_env *env, struct tcb *t)
 void timer_rtx_start(struct tcp_env *env, struct tcb *t)
 {
 	t->rtx_ms = deadline_ms(env, rtt_rto_ms(t));
+	t->waits = REC_RTO;
 }
 
 static uint32_t keep_idle_ms(const struct tcp_env *env, const struct tcb *t)
