@@ -339,9 +339,12 @@ struct mtcp_context {
 	in_addr_t rss_base;		/* host order; 0: none */
 	uint32_t rss_count, rss_next;
 	uint8_t rss_any_local[16];	/* a local address that we had */
-	/* The preload's (preload/preload.h): what every raise calls; listeners
-	 * are shared with children, and ask for connections when used. */
+	/* The preload's (preload/preload.h): what every raise calls; what is
+	 * called when ctx_sleep() has taken the bell, which another thread may
+	 * have armed; listeners are shared with children, and ask for
+	 * connections when used. */
 	void (*on_raise)(uint32_t id, uint32_t bits);
+	void (*on_slept)(void);
 	bool prefork;
 	struct ctx_stats stats, stats_last;
 	uint64_t stats_at_us;
@@ -365,7 +368,8 @@ int ctx_sleep(struct mtcp_context *x, uint64_t until_us);
 bool ctx_interrupted(struct mtcp_context *x);
 /* Prepares for sleep: 1 when there is work already. */
 int ctx_arm(struct mtcp_context *x);
-void ctx_disarm(struct mtcp_context *x);
+/* @rung: the daemon may have written the pipe. */
+void ctx_disarm(struct mtcp_context *x, bool rung);
 
 /* A command slot for engine @e; never NULL: without daemon it is scratch. */
 struct cmd *ctx_cmd(struct mtcp_context *x, uint32_t e, uint8_t type);

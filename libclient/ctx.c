@@ -220,12 +220,13 @@ static void drain(int fd)
 	(void)n;			/* empty is fine: it does not block */
 }
 
-void ctx_disarm(struct mtcp_context *x)
+void ctx_disarm(struct mtcp_context *x, bool rung)
 {
-	if (x->at) {
-		wake_cancel(x->asleep);
+	if (!x->at)
+		return;
+	wake_cancel(x->asleep);
+	if (rung)
 		drain(x->wake_rd);
-	}
 }
 
 bool ctx_interrupted(struct mtcp_context *x)
@@ -302,13 +303,11 @@ static bool spin(struct mtcp_context *x, uint64_t t)
 	return false;
 }
 
-int ctx_sleep(struct mtcp_context *x, uint64_t until_us)
+static int sleep_at(struct mtcp_context *x, uint64_t until_us, uint64_t t)
 {
-	uint64_t t = now_us(), end, woke;
+	uint64_t end, woke;
 	int err;
 
-	if (t >= until_us)
-		return -ETIMEDOUT;
 	if (spin(x, t) || ctx_arm(x))
 		return 0;
 	end = sleep_end(x, until_us, t);
@@ -318,6 +317,19 @@ int ctx_sleep(struct mtcp_context *x, uint64_t until_us)
 	if (err)
 		return err;
 	return woke >= until_us ? -ETIMEDOUT : 0;
+}
+
+int ctx_sleep(struct mtcp_context *x, uint64_t until_us)
+{
+	uint64_t t = now_us();
+	int err;
+
+	if (t >= until_us)
+		return -ETIMEDOUT;
+	err = sleep_at(x, until_us, t);
+	if (x->on_slept)
+		x->on_slept();
+	return err;
 }
 
 /* Called in signal handlers: only atomics and write(). */

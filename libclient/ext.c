@@ -38,7 +38,7 @@ MTCP_PUBLIC int mtcp_context_arm(mctx_t mctx)
 
 	if (!x)
 		return -1;
-	ctx_disarm(x);			/* what woke us is known by now */
+	ctx_disarm(x, true);		/* what woke us is known by now */
 	return ctx_arm(x);
 }
 

@@ -217,11 +217,15 @@ static int add(struct epset *s, struct file *f, int fd,
 	s->watches = w;
 	s->live++;
 	if (f->sock < 0 || f->both) {
-		w->kernel = true;
-		if (real()->epoll_ctl(s->fd, EPOLL_CTL_ADD, fd, ev)) {
+		int err = real()->epoll_ctl(s->fd, EPOLL_CTL_ADD, fd, ev) ?
+			  -errno : 0;
+
+		if (err) {
 			watch_free(w);
-			return -errno;
+			return err;
 		}
+		w->kernel = true;
+		file_wake(s->file);
 	}
 	kick(s);
 	look_at(w);
@@ -281,8 +285,9 @@ PUBLIC int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 	err = control(e, op, fd, ev);
 	if (err == 1) {
 		err = real()->epoll_ctl(ep, op, fd, ev) ? -errno : 0;
-		if (!err && op == EPOLL_CTL_ADD)
-			e->set->kernel++;
+		/* who sleeps on the set may not have asked the kernel */
+		if (!err && op == EPOLL_CTL_ADD && !e->set->kernel++)
+			file_wake(e);
 	}
 	big_unlock();
 	if (!err)

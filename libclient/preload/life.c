@@ -75,6 +75,7 @@ struct mtcp_context *the_context(void)
 	if (!context)
 		return NULL;
 	context->on_raise = raised;
+	context->on_slept = wait_bell_taken;
 	context->prefork = true;
 	return context;
 }

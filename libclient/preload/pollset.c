@@ -39,16 +39,25 @@ static void split(struct round *r)
 	inside = true;
 	for (nfds_t i = 0; i < r->n; i++) {
 		r->k[i] = r->p[i];
-		if (r->f[i]) {
+		if (r->f[i])
 			r->f[i]->refs++;
-			file_ask(r->f[i]);
-			file_want(r->f[i], (uint32_t)r->p[i].events);
-		}
 		if (r->f[i] && !r->f[i]->both)
 			r->k[i].fd = -1;
 		else if (r->p[i].fd >= 0)
 			r->kernel = true;
 	}
+}
+
+/* Nothing holds: we want to hear of it.  Every time: what came may have been
+ * taken by another thread. */
+static void want(struct round *r)
+{
+	for (nfds_t i = 0; i < r->n; i++)
+		if (r->f[i]) {
+			file_ask(r->f[i]);
+			file_want(r->f[i], (uint32_t)r->p[i].events);
+		}
+	ctx_publish(context_now());
 }
 
 static int look(struct round *r)
@@ -72,6 +81,8 @@ static int look(struct round *r)
 		r->p[i].revents = (short)bits;
 		count += bits != 0;
 	}
+	if (!count)
+		want(r);
 	return count;
 }
 

@@ -24,7 +24,7 @@
  * Invariant  table[fd] names a file exactly while the program has fd open.
  * Threads    One lock, held by no sleeper.  A sleeping thread waits on its own
  *            eventfd; one of them, the leader, watches the context's pipe too,
- *            and wakes the others for what it finds.
+ *            and wakes the others for what it finds (wait.c).
  * Signals    While a thread is inside libmtcpclient (`inside`), interposers
  *            pass straight to the kernel; a handler that interrupts it gets
  *            EAGAIN on mtcp sockets.
@@ -97,8 +97,10 @@ enum file_kind {
 
 struct waiter {			/* a thread */
 	int fd;			/* eventfd; -1: none yet */
-	bool asleep, hit;
-	struct waiter *next, *prev;	/* those asleep */
+	bool asleep;		/* on the list of those that sleep */
+	bool hit;		/* something of what it waits for happened */
+	bool rung;		/* its eventfd was written */
+	struct waiter *next, *prev;	/* asleep */
 };
 
 struct link {			/* a waiter on a file */
@@ -160,6 +162,9 @@ struct waiter *waiter_self(void);
 void link_add(struct link *l, struct file *f, struct waiter *w);
 void link_del(struct link *l, struct file *f);
 void file_wake(struct file *f);
+/* Something else than the leader slept on the context's bell, and disarmed it
+ * (mtcp_context.on_slept). */
+void wait_bell_taken(void);
 /*
  * Sleeps, without the lock, until hit, until one of the @n kernel descriptors
  * in @k is ready, or @until_us.  @k has room for three more.

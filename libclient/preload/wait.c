@@ -6,9 +6,29 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REJOIN_US	100000u		/* a leader without daemon looks */
+/*
+ * Of the threads that sleep one leads: it has armed the context's bell and
+ * hears it for all, since a bell wakes one sleeper and an event may be
+ * another's.  What it finds calls those whom it concerns, each by its own
+ * eventfd, and it goes on leading until something concerns itself.
+ *
+ *	arm --> poll --> bell: take the events --> hit, or a kernel descriptor,
+ *	 ^                          |               or too late?
+ *	 '--------- no -------------'-- yes --> call an heir, and go
+ *
+ * Invariant  While a thread is on the list `asleep` there is a leader, or an
+ *            heir who was called and has not run yet.  Who leaves, for whatever
+ *            reason, calls the next; an heir that has work of its own does so
+ *            when it leaves.
+ * Lists      Who is called leaves the list at once, so that nobody is called
+ *            twice, nor becomes heir on its way out.
+ */
 
-static struct waiter *asleep, *leader;
+#define REJOIN_US	100000u		/* a leader without daemon looks */
+#define UNCALLED_US	5000u		/* who has no eventfd looks */
+#define AGAIN		1		/* it was for others: sleep on */
+
+static struct waiter *asleep, *leader, *heir;
 static __thread struct waiter self __attribute__((tls_model("initial-exec")));
 static __thread bool self_made __attribute__((tls_model("initial-exec")));
 static pthread_key_t key;
@@ -18,7 +38,8 @@ static void thread_ends(void *p)
 {
 	const struct waiter *w = p;
 
-	real()->close(w->fd);
+	if (w->fd >= 0)
+		real()->close(w->fd);
 	self_made = false;
 }
 
@@ -31,11 +52,12 @@ struct waiter *waiter_self(void)
 {
 	if (!self_made) {
 		pthread_once(&key_once, make_key);
-		self = (struct waiter){
-			.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) };
+		self = (struct waiter){ .fd = -1 };
 		pthread_setspecific(key, &self);
 		self_made = true;
 	}
+	if (self.fd < 0)	/* or again, after EMFILE */
+		self.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	return &self;
 }
 
@@ -47,24 +69,57 @@ bool waiter_is(int fd)
 /* A child has none but itself, and an eventfd of its own. */
 void wait_forked(void)
 {
-	asleep = leader = NULL;
-	if (self_made)
+	asleep = leader = heir = NULL;
+	if (self_made && self.fd >= 0)
 		real()->close(self.fd);
 	self_made = false;
 }
 
-static void wake(struct waiter *w)
+static void sleepers_add(struct waiter *w)
+{
+	w->asleep = true;
+	w->prev = NULL;
+	w->next = asleep;
+	if (asleep)
+		asleep->prev = w;
+	asleep = w;
+}
+
+static void sleepers_del(struct waiter *w)
+{
+	if (!w->asleep)
+		return;
+	w->asleep = false;
+	if (w->prev)
+		w->prev->next = w->next;
+	else
+		asleep = w->next;
+	if (w->next)
+		w->next->prev = w->prev;
+}
+
+/* Who is awake already will look anyway. */
+static void call(struct waiter *w)
 {
 	const uint64_t one = 1;
 	ssize_t n;
 
+	if (!w->asleep)
+		return;
+	sleepers_del(w);
+	if (w->fd < 0)
+		return;
+	w->rung = true;
+	n = real()->write(w->fd, &one, sizeof(one));
+	(void)n;
+}
+
+static void wake(struct waiter *w)
+{
 	if (w->hit)
 		return;
 	w->hit = true;
-	if (w->asleep) {
-		n = real()->write(w->fd, &one, sizeof(one));
-		(void)n;
-	}
+	call(w);
 }
 
 void link_add(struct link *l, struct file *f, struct waiter *w)
@@ -91,27 +146,6 @@ void file_wake(struct file *f)
 		wake(l->w);
 }
 
-static void sleepers_add(struct waiter *w)
-{
-	w->asleep = true;
-	w->prev = NULL;
-	w->next = asleep;
-	if (asleep)
-		asleep->prev = w;
-	asleep = w;
-}
-
-static void sleepers_del(struct waiter *w)
-{
-	w->asleep = false;
-	if (w->prev)
-		w->prev->next = w->next;
-	else
-		asleep = w->next;
-	if (w->next)
-		w->next->prev = w->prev;
-}
-
 static int poll_until(struct pollfd *p, nfds_t n, uint64_t until,
 		      const sigset_t *mask)
 {
@@ -122,68 +156,116 @@ static int poll_until(struct pollfd *p, nfds_t n, uint64_t until,
 	return real()->ppoll(p, n, until == FOREVER ? NULL : &ts, mask);
 }
 
-static void stop_leading(struct mtcp_context *x)
+/* Somebody must lead those who sleep. */
+static void pass_on(void)
 {
-	leader = NULL;
-	ctx_disarm(x);
-	if (x->at)
-		attach_alive(x->at);
-	ctx_progress(x);
-	if (asleep && !leader)
-		wake(asleep);		/* the next to lead */
+	if (leader || heir || !asleep)
+		return;
+	heir = asleep;
+	call(heir);
 }
 
-static void take_hit(struct waiter *w)
+/* The library slept on the context's bell itself: it is no longer armed. */
+void wait_bell_taken(void)
+{
+	if (leader)
+		call(leader);
+}
+
+/* The bell and the daemon's end of it, for the leader to watch. */
+static void watch_bell(const struct mtcp_context *x, struct pollfd *k)
+{
+	k[0] = (struct pollfd){ .fd = x->wake_rd, .events = POLLIN };
+	k[1] = (struct pollfd){ .fd = x->at ? x->at->ctl_fd : -1 };
+}
+
+static void stop_leading(struct mtcp_context *x, const struct pollfd *k)
+{
+	leader = NULL;
+	ctx_disarm(x, k[0].revents & POLLIN);
+	if (x->at && (k[0].revents | k[1].revents) & (POLLHUP | POLLERR))
+		attach_alive(x->at);
+	ctx_progress(x);
+}
+
+static void get_up(struct waiter *w)
 {
 	uint64_t count;
 	ssize_t n;
 
-	if (!w->hit)
+	sleepers_del(w);
+	if (heir == w)
+		heir = NULL;
+	if (!w->rung)
 		return;
-	w->hit = false;
+	w->rung = false;
 	n = real()->read(w->fd, &count, sizeof(count));
 	(void)n;
+}
+
+static bool any_ready(const struct pollfd *k, nfds_t n)
+{
+	for (nfds_t i = 0; i < n; i++)
+		if (k[i].revents)
+			return true;
+	return false;
+}
+
+static uint64_t sooner(uint64_t end, uint64_t in_us)
+{
+	uint64_t t = now_us() + in_us;
+
+	return t < end ? t : end;
+}
+
+static int sleep_once(struct waiter *w, struct pollfd *k, nfds_t n,
+		      uint64_t until_us, const sigset_t *mask)
+{
+	struct mtcp_context *x = context_now();
+	bool lead = x && !leader;
+	uint64_t end = until_us;
+	int err;
+
+	if (lead && ctx_arm(x)) {
+		ctx_progress(x);
+		return 0;
+	}
+	k[n] = (struct pollfd){ .fd = w->fd, .events = POLLIN };
+	if (w->fd < 0)
+		end = sooner(end, UNCALLED_US);
+	if (lead) {
+		leader = w;
+		watch_bell(x, k + n + 1);
+		if (!x->at)
+			end = sooner(end, REJOIN_US);
+	} else if (x) {
+		ctx_publish(x);
+	}
+	sleepers_add(w);
+	big_unlock();
+	err = poll_until(k, n + (lead ? 3 : 1), end, mask);
+	if (err < 0)
+		err = -errno;
+	big_lock();
+	get_up(w);
+	if (lead)
+		stop_leading(x, k + n + 1);
+	if (err < 0 || w->hit || any_ready(k, n))
+		return err < 0 ? err : 0;
+	return now_us() >= until_us ? -ETIMEDOUT : AGAIN;
 }
 
 int wait_sleep(struct waiter *w, struct pollfd *k, nfds_t n,
 	       uint64_t until_us, const sigset_t *mask)
 {
-	struct mtcp_context *x = context_now();
-	uint64_t end = until_us;
-	bool lead = false;
-	int err;
+	int err = 0;
 
-	if (w->hit) {
-		w->hit = false;
-		return 0;
-	}
-	if (x && !leader) {
-		if (ctx_arm(x)) {
-			ctx_progress(x);
-			return 0;
-		}
-		leader = w;
-		lead = true;
-	} else if (x) {
-		ctx_publish(x);
-	}
-	k[n++] = (struct pollfd){ .fd = w->fd, .events = POLLIN };
-	if (lead) {
-		k[n++] = (struct pollfd){ .fd = x->wake_rd, .events = POLLIN };
-		k[n++] = (struct pollfd){ .fd = x->at ? x->at->ctl_fd : -1 };
-		if (!x->at && now_us() + REJOIN_US < end)
-			end = now_us() + REJOIN_US;
-	}
-	sleepers_add(w);
-	big_unlock();
-	err = poll_until(k, n, end, mask) < 0 ? -errno : 0;
-	big_lock();
-	sleepers_del(w);
-	if (lead)
-		stop_leading(x);
-	take_hit(w);
-	if (!err && now_us() >= until_us)
-		return -ETIMEDOUT;
+	if (!w->hit)
+		do
+			err = sleep_once(w, k, n, until_us, mask);
+		while (err == AGAIN);
+	w->hit = false;
+	pass_on();
 	return err;
 }
 

@@ -5,8 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$SYS_DIR/programs_lib.sh"
 
-# Once in a dozen runs on a slow machine an echo stops here (README, limits).
-full || skip "of the full run (MTCPD_FULL=1)"
 begin
 
 row_threads()

@@ -5,8 +5,6 @@
 . "$(dirname "$0")/lib.sh"
 . "$SYS_DIR/programs_lib.sh"
 
-# Once in a dozen runs on a slow machine an echo stops here (README, limits).
-full || skip "of the full run (MTCPD_FULL=1)"
 begin
 
 row_nginx()
@@ -120,7 +118,8 @@ row_iperf3()
 row_socat()
 {
 	command -v socat >/dev/null || return 0
-	run socat socat TCP-LISTEN:85,reuseaddr PIPE
+	# -t: half a second of silence after the end is its own default
+	run socat socat -t 20 TCP-LISTEN:85,reuseaddr PIPE
 	sleep 1
 	in_peer timeout 20 socat -t 10 - "TCP:$IP_D:85" <"$TMP/www/big" \
 		>"$TMP/got" || fail "socat gives $?"

@@ -9,6 +9,10 @@ foreach(name client_socket client_sockopt client_epoll client_restart)
   mtcpd_unit_test(${name} client_fake mtcpclient_static mtcpd_flags)
 endforeach()
 
+# The POSIX face, linked in, against the same daemon.
+mtcpd_unit_test(preload_wait $<TARGET_OBJECTS:mtcppreload_objects> client_fake
+  mtcpclient_static mtcpd_flags)
+
 # Programs written for mTCP are built like this.
 add_executable(unit_compat_api compat_api.c)
 target_compile_options(unit_compat_api PRIVATE -Wall -Werror -fgnu89-inline)

@@ -450,7 +450,7 @@ static void small_writes_share_a_block(void **state)
 	/* a partly filled block is given up before a sleep */
 	block = c.one.send.block;
 	assert_int_equal(ctx_arm(m), 0);
-	ctx_disarm(m);
+	ctx_disarm(m, true);
 	assert_true(fake_find(&f, 0, 1, CMD_RETURN_BLOCK, &c));
 	assert_int_equal(c.one.return_block.block, block);
 	mtcp_close(m, s);
