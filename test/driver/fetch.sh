@@ -1,14 +1,16 @@
 #!/bin/bash
-# fetch.sh - downloads kernels, their headers and QEMU's source into the cache
+# fetch.sh - downloads kernels, their headers and sources, and QEMU's source,
+#	into the cache
 #
 # The packages are unpacked, never installed, and apt works on a sources list
 # and a state directory of the cache's own: the machine's stay as they are.
 # Leaves in the cache:
 #	kernel-6.1/, kernel-6.12/	vmlinuz, modules, headers (link `build`)
+#	linux-6.1/			Debian's source of Linux 6.1 (linux-source-6.1)
 #	qemu-src/			the source of the installed QEMU
 # A part that is there already is not fetched again.
 #
-# Use: fetch.sh kernel 6.1 | kernel 6.12 | qemu
+# Use: fetch.sh kernel 6.1 | kernel 6.12 | source 6.1 | qemu
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=$(realpath -m "${MTCPD_DRIVER_CACHE:-$here/../../build-driver}")
@@ -82,6 +84,20 @@ fetch_kernel() {
 	touch "$dir/done"
 }
 
+# Linux's own source, for checkpatch and for the kernel with debugging.
+fetch_source() {
+	local v=$1 dir=$cache/linux-$1
+	[ -e "$dir/.done" ] && return
+	ready
+	rm -rf "$dir" "$cache/linux-dl" && mkdir "$cache/linux-dl"
+	(cd "$cache/linux-dl" && apt_get download "linux-source-$v" &&
+		dpkg-deb -x linux-source-*.deb . &&
+		tar -xf usr/src/linux-source-"$v".tar.xz)
+	mv "$cache/linux-dl/linux-source-$v" "$dir"
+	rm -rf "$cache/linux-dl"
+	touch "$dir/.done"
+}
+
 fetch_qemu() {
 	local version
 	version=$(dpkg-query -W -f='${source:Version}' qemu-system-x86)
@@ -97,6 +113,7 @@ fetch_qemu() {
 
 case ${1:-} in
 kernel) fetch_kernel "$2" ;;
+source) fetch_source "$2" ;;
 qemu) fetch_qemu ;;
-*) echo "usage: fetch.sh kernel VERSION | qemu" >&2; exit 2 ;;
+*) echo "usage: fetch.sh kernel VERSION | source VERSION | qemu" >&2; exit 2 ;;
 esac

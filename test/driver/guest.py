@@ -3,7 +3,8 @@
 A guest boots from a Debian kernel and a busybox initramfs; its shell is on the
 serial line, so a test says run("command") and gets the output and the exit
 status.  Each NIC's other end is a unix datagram socket here (class Wire).
-Every wait is bounded; the machine is ended in any case.
+Every wait is bounded; the machine is ended in any case.  A driver that breaks
+a rule of the virtual 82599 (model/strict.c) ends the case with the rule's name.
 """
 import os, re, select, socket, subprocess, time
 
@@ -67,11 +68,18 @@ class Guest:
                   f"ixgbe82599,id=nic{i},netdev=n{i},mac={mac}{extra}"]
         self.log = b""
         self.folder = folder
-        self.p = subprocess.Popen(a, stdin=subprocess.PIPE,
-                                  stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT)
+        with open(f"{folder}/said", "wb") as said:
+            self.p = subprocess.Popen(a, stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, stderr=said)
+        self.heard = open(f"{folder}/said")
         self.wait(b"GUEST-SHELL", 90)
         self.count = 0
+
+    def listen(self):
+        """Raises when the model has named a rule that was broken."""
+        said = self.heard.read()
+        broken = [l for l in said.splitlines() if " broken " in l]
+        must(not broken, f"{len(broken)} rules broken: {'; '.join(broken[:3])}")
 
     def wait(self, mark, timeout):
         """Reads the serial line until mark; returns what came before it."""
@@ -83,10 +91,11 @@ class Guest:
                 got, self.log = self.log[:at], self.log[at + len(mark):]
                 self.all = getattr(self, "all", b"") + got + mark
                 return got.decode(errors="replace")
-            left = end - time.time()
+            self.listen()
+            left = min(end - time.time(), 1)
             r, _, _ = select.select([self.p.stdout], [], [], max(left, 0))
             b = os.read(self.p.stdout.fileno(), 65536) if r else b""
-            if not b:
+            if not b and (r or left < 1):
                 tail = self.log[-1500:].decode(errors="replace")
                 raise RuntimeError(f"guest: no {mark!r} in time: {tail}")
             start = max(0, len(self.log) - len(mark))
@@ -135,13 +144,16 @@ class Guest:
 class Cases:
     """One line a case; a case is a function that raises when it fails."""
 
-    def __init__(self):
+    def __init__(self, guest=None):
         self.passed = self.failed = 0
+        self.guest = guest
 
     def case(self, name, function):
         start = time.time()
         try:
             note = function() or ""
+            if self.guest:
+                self.guest.listen()
             self.passed += 1
             print(f"ok    {name} {note} ({time.time() - start:.1f} s)",
                   flush=True)

@@ -295,7 +295,8 @@ def main():
     try:
         wire = Wire(folder, "w0")
         guest = Guest(kernel, [(wire, "52:54:00:00:00:01",
-                                ",addr=2")], folder, iommu=iommu)
+                                ",addr=2,mark=on")], folder, iommu=iommu)
+        cases.guest = guest
         s = Suite(guest, wire, cases)
         for name in ("load", "sizes", "spread", "wakeups", "full", "errors",
                      "slow", "offload", "link", "kill_busy", "rmmod_refused",

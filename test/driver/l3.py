@@ -145,6 +145,7 @@ def main():
             ("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ",addr=2"),
             ("hubport,id=n1,hubid=0", "52:54:00:00:00:02", ",addr=3")],
             folder, initrd=f"initrd-{kernel}-mtcpd")
+        cases.guest = guest
         s = Suite(guest, cases)
         for name in ("set_up", "errors", "serves", "fetches", "back", "two",
                      "quiet"):

@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 cache=$(realpath -m "${MTCPD_DRIVER_CACHE:-$here/../../../build-driver}")
 out=$cache/ixgbe82599.so
 version=$(dpkg-query -W -f='${source:Version}' qemu-system-x86)
-stamp="$version $(sha256sum <"$here/ixgbe82599.c")"
+stamp="$version $(cat "$here"/*.[ch] | sha256sum)"
 [ -e "$out" ] && [ "$(cat "$out.stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 "$here/../fetch.sh" qemu
 src=$cache/qemu-src
@@ -30,6 +30,6 @@ cc -shared -fPIC -O2 -g -std=gnu11 -Wall -Werror -fno-strict-aliasing \
 	-fno-common -fwrapv -pthread -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	-isystem "$src/linux-headers" -iquote . -iquote "$src" \
 	-iquote "$src/include" -I. $(pkg-config --cflags glib-2.0 pixman-1) \
-	-o "$out.new" "$here/ixgbe82599.c"
+	-o "$out.new" "$here"/*.c
 mv "$out.new" "$out"
 echo "$stamp" >"$out.stamp"
