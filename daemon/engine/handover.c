@@ -79,12 +79,16 @@ const struct handover_entry *handover_peek(struct handover_ring *r)
 		h = (const struct handover_entry *)(r->bytes + (r->got & MASK));
 		if (h->kind != HANDOVER_SKIP)
 			return h;
-		handover_release(r, h);
+		r->got += h->bytes;
 	}
 }
 
-void handover_release(struct handover_ring *r, const struct handover_entry *h)
+void handover_next(struct handover_ring *r, const struct handover_entry *h)
 {
 	r->got += h->bytes;
+}
+
+void handover_release(struct handover_ring *r)
+{
 	atomic_store_explicit(&r->head, r->got, memory_order_release);
 }

@@ -2,7 +2,7 @@
  * handover.h - segments for another engine, from engine to engine
  *
  *	engine a: net_in -> hash says b -> handover_put ... handover_publish
- *	engine b: bell -> handover_peek -> tcp_in -> handover_release
+ *	engine b: bell -> handover_peek, next ... -> tcp_in_burst -> handover_release
  *
  *	bytes: | entry | l4 bytes | entry | l4 bytes | ... free ... | skip |
  *	        ^ head                                 ^ tail
@@ -63,9 +63,11 @@ bool handover_put(struct handover_ring *r, const struct handover_entry *h,
 /* Makes what was put visible.  True: the receiver's bell must be rung. */
 bool handover_publish(struct handover_ring *r);
 
-/* The oldest entry, the receiver's until released; NULL: none.  Its payload
- * lies right behind it. */
+/* The oldest entry that was not looked at; NULL: none.  Its payload lies right
+ * behind it.  It is the receiver's until released: next goes on behind it,
+ * release gives back all that were passed so. */
 const struct handover_entry *handover_peek(struct handover_ring *r);
-void handover_release(struct handover_ring *r, const struct handover_entry *h);
+void handover_next(struct handover_ring *r, const struct handover_entry *h);
+void handover_release(struct handover_ring *r);
 
 #endif

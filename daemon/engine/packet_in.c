@@ -1,7 +1,7 @@
 /*
  * packet_in.c - the way in, on one screen
  *
- *	port_rx -> net_in -> ours?  -> prefetch bucket -> prefetch tcb -> tcp_in
+ *	port_rx -> net_in -> ours?  -> prefetch bucket -> prefetch tcb -> tcp_in_burst
  *	              |        \-> another engine's: hand over
  *	              +-> an answer: back out of the same queue
  *	              \-> ICMP error: tcp_icmp_in, here or at the owner
@@ -10,6 +10,8 @@
  * cache lines of all its connections are on their way meanwhile.
  */
 #include "engine/engine_state.h"
+
+_Static_assert(PORT_BURST <= TCP_BURST_MAX, "a burst goes to TCP at once");
 
 struct burst {
 	struct tcp_rx rx[PORT_BURST];
@@ -83,42 +85,50 @@ void packet_handed_flush(struct engine *e)
 	}
 }
 
-/* The payload of an entry may be wherever the sender's copy ended: the ring
- * keeps it until released, and tcp_in() borrows it no longer than the call. */
-static void handed_one(struct engine *e, const struct handover_entry *h)
+/* Entries that follow each other, as one burst for TCP.  Their payload is where
+ * the sender copied it: the ring keeps it until released. */
+static bool handed_burst(struct engine *e, struct handover_ring *r,
+			 uint32_t *total)
 {
-	struct tcp_rx rx = {
-		.src = h->src, .dst = h->dst, .port = h->port, .ecn = h->ecn,
-		.l4 = (const uint8_t *)(h + 1), .l4_len = h->len,
-		.csum_ok = h->csum_ok,
-	};
+	const struct handover_entry *h;
+	struct tcp_rx rx[PORT_BURST];
+	uint32_t hash[PORT_BURST], segments = 0, n;
 
-	if (h->kind == HANDOVER_TCP)
-		tcp_in(e->tcp, &rx, h->hash, e->now);
-	else
-		tcp_icmp_in(e->tcp, (const struct tcp_icmp *)(h + 1), e->now);
-	count(&e->stats.handed_in);
+	for (n = 0; n < PORT_BURST && (h = handover_peek(r)) != NULL; n++) {
+		if (h->kind == HANDOVER_TCP) {
+			rx[segments] = (struct tcp_rx){
+				.src = h->src, .dst = h->dst, .port = h->port,
+				.ecn = h->ecn, .l4_len = h->len,
+				.l4 = (const uint8_t *)(h + 1),
+				.csum_ok = h->csum_ok,
+			};
+			hash[segments++] = h->hash;
+		} else {
+			tcp_icmp_in(e->tcp, (const struct tcp_icmp *)(h + 1),
+				    e->now);
+		}
+		handover_next(r, h);
+	}
+	tcp_in_burst(e->tcp, rx, hash, segments, e->now);
+	handover_release(r);
+	counter_add(&e->stats.handed_in, n);
+	*total += n;
+	return n == PORT_BURST;
 }
 
 uint32_t packet_handed_in(struct engine *e)
 {
-	uint32_t from, total = 0;
+	uint32_t total = 0;
 
 	e->inbound_left |= mailbox_take_bells(e->mailbox);
 	for (uint32_t left = e->inbound_left; left; left &= left - 1) {
-		const struct handover_entry *h = NULL;
-		uint32_t n = 0;
+		uint32_t from = (uint32_t)__builtin_ctz(left);
+		int bursts = 4;
 
-		from = (uint32_t)__builtin_ctz(left);
-		while (n < 4 * PORT_BURST &&
-		       (h = handover_peek(e->inbound[from])) != NULL) {
-			handed_one(e, h);
-			handover_release(e->inbound[from], h);
-			n++;
-		}
-		if (!h)		/* empty: the next bell tells of more */
+		while (handed_burst(e, e->inbound[from], &total) && --bursts)
+			;
+		if (bursts)	/* empty: the next bell tells of more */
 			e->inbound_left &= ~(1u << from);
-		total += n;
 	}
 	return total;
 }
@@ -197,8 +207,7 @@ static uint32_t port_in(struct engine *e, struct port_side *p)
 		parse(e, &b, f[i]);
 	for (int i = 0; i < b.segments; i++)
 		tcp_prefetch_tcb(e->tcp, b.hash[i]);
-	for (int i = 0; i < b.segments; i++)
-		tcp_in(e->tcp, &b.rx[i], b.hash[i], e->now);
+	tcp_in_burst(e->tcp, b.rx, b.hash, (uint32_t)b.segments, e->now);
 	if (b.frames)
 		port_free(p->queue, b.done, b.frames);
 	return (uint32_t)n;

@@ -166,6 +166,13 @@ void tcp_prefetch_tcb(const struct tcp_env *env, uint32_t hash);
 void tcp_in(struct tcp_env *env, const struct tcp_rx *rx, uint32_t hash,
 	    mono_t now);
 
+/* A burst, as it was received: what tcp_in() makes of each in turn, but data
+ * that runs on is merged first (tcp_gro.h).  Segments of one connection keep
+ * their order.  @n at most TCP_BURST_MAX; @rx is as long as the call. */
+#define TCP_BURST_MAX	64
+void tcp_in_burst(struct tcp_env *env, const struct tcp_rx *rx,
+		  const uint32_t *hash, uint32_t n, mono_t now);
+
 /* An ICMP error about a segment of ours (RFC 1122 4.2.3.9, 5927). */
 struct tcp_icmp {
 	struct ip_addr src, dst;	/* of our datagram */
@@ -450,6 +457,7 @@ struct tcp_client_stats {
 struct tcp_stats {
 	counter_t drops[TCP_DROPS];
 	counter_t segs_in, segs_out, bytes_in, bytes_out, retrans_segs;
+	counter_t segs_merged;	/* of segs_in: joined the one before */
 	counter_t rsts_in, rsts_out, dup_acks_in, fast_retransmits, timeouts;
 	counter_t syns_in, passive_opens, active_opens, connect_failures;
 	counter_t sacks_in, sacks_out, sacks_bad, dsacks_in, dsacks_out;

@@ -2,6 +2,7 @@
  * tcp_in.c - a segment arrives (RFC 9293 3.10.7)
  *
  *	tcp_in: parse -> flow table -> conn_in
+ *	tcp_in_burst: tcp_gro_find -> runs: parse, flow table, run_fast once
  *	conn_in: fast path, or the RFC's steps, each a function that says
  *	         whether to go on:
  *	         check_seq, check_rst, check_syn, check_ack, take_text, check_fin
@@ -18,6 +19,7 @@
 #include "base/log.h"
 #include "net/net.h"
 #include "tcp/env.h"
+#include "tcp/tcp_gro.h"
 
 #define PAWS_IDLE_MS	(24u * 86400 * 1000)	/* RFC 7323 5.5 */
 
@@ -213,19 +215,22 @@ static bool quick_ack(struct tcb *t, uint32_t len)
 	return true;
 }
 
-/* When the ACK for what was just taken is due (RFC 9293 3.8.6.3). */
-static void schedule_ack(struct tcp_env *env, struct tcb *t, uint32_t len)
+/* When the ACK for what was just taken is due (RFC 9293 3.8.6.3).  True: now,
+ * and more data would not change that. */
+static bool schedule_ack(struct tcp_env *env, struct tcb *t, uint32_t len)
 {
 	if (t->rcv_nxt - t->rcv_wup >= 2u * t->rcv_mss ||
-	    (t->flags & T_QUICKACK) || recv_update_due(env, t) ||
-	    quick_ack(t, len)) {
+	    (t->flags & T_QUICKACK) || recv_update_due(env, t)) {
 		owe_ack(env, t);
-		return;
+		return true;
 	}
-	if (!(t->flags & T_DELACK)) {
+	if (quick_ack(t, len)) {
+		owe_ack(env, t);
+	} else if (!(t->flags & T_DELACK)) {
 		t->flags |= T_DELACK;
 		t->ack_ms = deadline_ms(env, env->cfg.delack_ms);
 	}
+	return false;
 }
 
 /* Out of order, or closing a gap: told at once (RFC 5681 4.2). */
@@ -435,8 +440,10 @@ static void syn_sent_in(struct tcp_env *env, struct tcb *t, struct seg *s)
 /* ---- the way through ---- */
 
 /* Header prediction (Jacobson): ESTABLISHED, in order, nothing unusual; a pure
- * ACK for new data, or data that acknowledges nothing new. */
-static bool fast_path(struct tcp_env *env, struct tcb *t, struct seg *s)
+ * ACK for new data, or data that acknowledges nothing new: @len bytes in all,
+ * when others follow @s. */
+static bool predicted(const struct tcp_env *env, const struct tcb *t,
+		      const struct seg *s, uint32_t len)
 {
 	const struct tcb_ext *x;
 
@@ -452,23 +459,32 @@ static bool fast_path(struct tcp_env *env, struct tcb *t, struct seg *s)
 		    seq_lt(s->opt.tsval, t->ts_recent))
 			return false;
 	}
-	if (s->len == 0) {
-		if (!seq_in(s->ack, t->snd_una + 1, t->snd_max - t->snd_una))
-			return false;
-	} else if (s->ack != t->snd_una || s->len > t->rcv_adv - t->rcv_nxt ||
-		   s->wnd != t->snd_wnd) {
-		return false;
-	}
+	if (len == 0)
+		return seq_in(s->ack, t->snd_una + 1, t->snd_max - t->snd_una);
+	return s->ack == t->snd_una && len <= t->rcv_adv - t->rcv_nxt &&
+	       s->wnd == t->snd_wnd && !(s->opt.has & OPT_SACK);
+}
+
+/* What a predicted segment says apart from its payload. */
+static void fast_head(struct tcp_env *env, struct tcb *t, const struct seg *s)
+{
 	take_timestamp(t, s);
 	if (t->ecn)
 		ecn_in(env, t, s);
+	if (s->len > t->rcv_mss)
+		t->rcv_mss = (uint16_t)(s->len < 1460u ? s->len : 1460u);
+}
+
+static bool fast_path(struct tcp_env *env, struct tcb *t, struct seg *s)
+{
+	if (!predicted(env, t, s, s->len))
+		return false;
+	fast_head(env, t, s);
 	if (s->len == 0) {
 		ack_in(env, t, s);
 		return true;
 	}
 	t->snd_wl1 = s->seq;
-	if (s->len > t->rcv_mss)
-		t->rcv_mss = (uint16_t)(s->len < 1460u ? s->len : 1460u);
 	counter_add(&env->stats.bytes_in, s->len);
 	take_bytes(env, t, s->seq, s->payload, s->len);
 	return true;
@@ -635,4 +651,104 @@ void tcp_in(struct tcp_env *env, const struct tcp_rx *rx, uint32_t hash,
 	conn_in(env, t, &s);
 	if (t->flags & T_LIVE)
 		timer_sync(env, t);
+}
+
+/* ---- a burst ---- */
+
+/* The payload of @run's segments from @i on, the first of which is @s: all of
+ * them are as predicted.  Returns the first one not taken; GRO_END: none. */
+static uint32_t take_run(struct tcp_env *env, struct tcb *t, struct seg *s,
+			 const struct tcp_gro *run, const struct tcp_rx *rx,
+			 uint32_t i)
+{
+	bool decided = false, ok = true;
+	uint32_t segs = 0, bytes = 0;
+
+	do {
+		if (segs && t->ecn)
+			ecn_in(env, t, s);
+		t->snd_wl1 = s->seq;
+		ok = reass_take(env, t, s->seq, s->payload, s->len);
+		segs++;
+		bytes += s->len;
+		i = run->next[i];
+		if (!ok)
+			break;
+		if (!decided)
+			decided = schedule_ack(env, t, s->len);
+		if (i == GRO_END || !csum_good(&rx[i]))
+			break;
+		s->seq += s->len;
+		s->payload = tcp_gro_payload(&rx[i], &s->len);
+	} while (true);
+	if (!ok) {
+		drop(env, TCP_DROP_NO_BLOCK);
+		owe_ack(env, t);
+	}
+	counter_add(&env->stats.segs_in, segs);
+	counter_add(&env->stats.segs_merged, segs - 1);
+	counter_add(&env->stats.bytes_in, bytes);
+	conn_dirty(env, t);
+	return i;
+}
+
+static uint32_t run_bytes(const struct tcp_gro *run, const struct tcp_rx *rx,
+			  uint32_t i)
+{
+	uint32_t len, all = 0;
+
+	for (; i != GRO_END; i = run->next[i]) {
+		tcp_gro_payload(&rx[i], &len);
+		all += len;
+	}
+	return all;
+}
+
+/* A run from @i on, all at once if it is as predicted.  Returns what is left
+ * to tcp_in(). */
+static uint32_t run_in(struct tcp_env *env, const struct tcp_rx *rx,
+		       const struct tcp_gro *run, uint32_t i, uint32_t hash)
+{
+	struct flow_tuple tuple;
+	struct tcb *t;
+	struct seg s;
+	uint32_t ref;
+
+	if (parse(&rx[i], &s, &tuple) != TCP_DROP_NONE || s.opt.malformed)
+		return i;
+	ref = flow_find(env, &tuple, hash);
+	if (flow_kind(ref) != FLOW_TCB)
+		return i;
+	t = tcb_at(env, flow_index(ref));
+	s.wnd <<= t->snd_wscale;
+	if (!predicted(env, t, &s, run_bytes(run, rx, i)))
+		return i;
+	env->ack_marked = false;
+	fast_head(env, t, &s);
+	i = take_run(env, t, &s, run, rx, i);
+	if (now_ms(env) != t->heard_ms) {
+		t->heard_ms = now_ms(env);
+		t->keep_probes = 0;
+	}
+	timer_sync(env, t);
+	return i;
+}
+
+void tcp_in_burst(struct tcp_env *env, const struct tcp_rx *rx,
+		  const uint32_t *hash, uint32_t n, mono_t now)
+{
+	struct tcp_gro run;
+
+	env->now = now;
+	tcp_gro_find(&run, rx, hash, n);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t left = i;
+
+		if (run.joined >> i & 1)
+			continue;
+		if (run.next[i] != GRO_END)
+			left = run_in(env, rx, &run, i, hash[i]);
+		for (; left != GRO_END; left = run.next[left])
+			tcp_in(env, &rx[left], hash[left], now);
+	}
 }

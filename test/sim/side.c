@@ -78,16 +78,28 @@ const char *side_leak(const struct side *s)
 
 /* ---- in ---- */
 
-static void segment_in(struct side *s, const struct net_rx *n, mono_t now)
+struct burst {
+	struct tcp_rx rx[PORT_BURST];
+	uint32_t hash[PORT_BURST], segments;
+};
+
+static void segment_in(struct side *s, struct burst *b, const struct net_rx *n,
+		       const struct frame *f, mono_t now)
 {
 	const struct tcp_rx rx = {
 		.src = n->src, .dst = n->dst, .l4 = n->l4, .l4_len = n->l4_len,
 		.port = n->port, .ecn = n->ecn, .csum_ok = n->csum_ok,
 	};
+	uint32_t hash = tcp_rx_hash(s->env, &rx);
 
 	if (s->trace)
 		trace_rx(s->index, &rx, now);
-	tcp_in(s->env, &rx, tcp_rx_hash(s->env, &rx), now);
+	if (rx.l4 < f->data || rx.l4 >= f->data + f->len) {
+		tcp_in(s->env, &rx, hash, now);	/* reassembled: lent for now */
+		return;
+	}
+	b->rx[b->segments] = rx;
+	b->hash[b->segments++] = hash;
 }
 
 static void icmp_in(struct side *s, const struct net_icmp_error *e, mono_t now)
@@ -101,27 +113,41 @@ static void icmp_in(struct side *s, const struct net_icmp_error *e, mono_t now)
 	tcp_icmp_in(s->env, &i, now);
 }
 
-static void frame_in(struct side *s, struct frame *f, mono_t now)
+/* False: the frame went back out as an answer. */
+static bool frame_in(struct side *s, struct burst *b, struct frame *f,
+		     mono_t now)
 {
-	struct port_queue *q = s->port->queues[0];
 	struct net_icmp_error icmp;
 	struct net_rx rx;
 
 	switch (net_in(s->net, f, now, &rx, &icmp)) {
 	case NET_TCP:
-		segment_in(s, &rx, now);
+		segment_in(s, b, &rx, f, now);
 		break;
 	case NET_ICMP_ERROR:
 		icmp_in(s, &icmp, now);
 		break;
 	case NET_REPLY:
-		port_tx(q, &f, 1, now);
-		return;
+		port_tx(s->port->queues[0], &f, 1, now);
+		return false;
 	case NET_DROP:
 	case NET_HELD:
 		break;
 	}
-	port_free(q, &f, 1);
+	return true;
+}
+
+static void burst_in(struct side *s, struct frame **f, int n, mono_t now)
+{
+	struct burst b = { .segments = 0 };
+	int held = 0;
+
+	for (int i = 0; i < n; i++)
+		if (frame_in(s, &b, f[i], now))
+			f[held++] = f[i];
+	tcp_in_burst(s->env, b.rx, b.hash, b.segments, now);
+	if (held)
+		port_free(s->port->queues[0], f, held);
 }
 
 void side_input(struct side *s, mono_t now)
@@ -130,8 +156,7 @@ void side_input(struct side *s, mono_t now)
 	int n;
 
 	while ((n = port_rx(s->port->queues[0], f, PORT_BURST, now)) > 0)
-		for (int i = 0; i < n; i++)
-			frame_in(s, f[i], now);
+		burst_in(s, f, n, now);
 	while (tcp_advance(s->env, now))
 		;
 	net_advance(s->net, now);

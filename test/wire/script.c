@@ -62,7 +62,7 @@ static const struct named options[] = {
 
 #define STAT(x) { #x, offsetof(struct tcp_stats, x) }
 static const struct { const char *name; size_t offset; } stats[] = {
-	STAT(segs_in), STAT(segs_out), STAT(bytes_in), STAT(bytes_out),
+	STAT(segs_in), STAT(segs_out), STAT(segs_merged), STAT(bytes_in), STAT(bytes_out),
 	STAT(retrans_segs), STAT(rsts_in), STAT(rsts_out), STAT(dup_acks_in),
 	STAT(fast_retransmits), STAT(timeouts), STAT(syns_in),
 	STAT(sacks_in), STAT(sacks_out), STAT(sacks_bad), STAT(dsacks_in),
@@ -206,6 +206,19 @@ static bool do_deliver(struct script *s, char *args)
 	if (seg_parse(&seg, args, err))
 		return fail(s, "%s", err);
 	world_deliver(s->w, s->peer, &seg, NULL);
+	return !script_broken(s);
+}
+
+static bool do_gather(struct script *s, char *args)
+{
+	struct seg seg;
+	char err[SEG_TEXT_BYTES];
+
+	if (s->w->burst_count == TCP_BURST_MAX - 1)
+		return fail(s, "a burst has %d segments at most", TCP_BURST_MAX);
+	if (seg_parse(&seg, args, err))
+		return fail(s, "%s", err);
+	world_gather(s->w, s->peer, &seg, NULL);
 	return !script_broken(s);
 }
 
@@ -693,7 +706,7 @@ static const struct {
 	bool (*run)(struct script *s, char *args);
 } commands[] = {
 	{ "config", do_config }, { "peer", do_peer }, { "rebase", do_rebase },
-	{ "<", do_deliver }, { ">", do_expect_segment }, { "+", do_advance },
+	{ "<", do_deliver }, { "<<", do_gather }, { ">", do_expect_segment }, { "+", do_advance },
 	{ "expect", do_expect }, { "sent", do_sent }, { "flood", do_flood },
 	{ "burst", do_burst }, { "from", do_from }, { "ip", do_ip },
 	{ "fastopen", do_fastopen }, { "limit", do_limit },

@@ -7,6 +7,8 @@
  *	rebase N			the peer starts anew at its old seq + N
  *
  *	< SEGMENT			the peer sends, now
+ *	<< SEGMENT			... and it arrives in one burst with
+ *					the next < or <<
  *	> SEGMENT			this was sent, now (up to tolerance late)
  *	+SECONDS			time goes on; nothing may be sent before then
  *	+FROM..TO			the next > may be anywhere in between

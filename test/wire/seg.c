@@ -391,6 +391,8 @@ uint32_t seg_opts_build(const struct seg *s, uint8_t out[SEG_RAW_MAX])
 	if (s->opts & SEG_O_SACK_OK)
 		out[n++] = 4, out[n++] = 2;
 	if (s->opts & SEG_O_TS) {
+		if (n == 0)		/* RFC 7323 appendix A */
+			out[n++] = 1, out[n++] = 1;
 		out[n++] = 8, out[n++] = 10;
 		n += put_u32(out + n, s->ts_val);
 		n += put_u32(out + n, s->ts_ecr);

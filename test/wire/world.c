@@ -298,8 +298,8 @@ static void fill_payload(const struct seg *s, uint8_t *out)
 		kit_bytes(out, s->len, WORLD_STREAM_IN, offset);
 }
 
-void world_deliver(struct world *w, uint32_t peer, const struct seg *s,
-		   const struct ip_addr *from)
+void world_gather(struct world *w, uint32_t peer, const struct seg *s,
+		  const struct ip_addr *from)
 {
 	/* Exactly as large as the segment, so that asan sees a read past it. */
 	struct seg copy = *s;
@@ -337,8 +337,24 @@ void world_deliver(struct world *w, uint32_t peer, const struct seg *s,
 	}
 	rx.l4 = l4;
 	rx.l4_len = len;
-	tcp_in(w->env, &rx, tcp_rx_hash(w->env, &rx), w->now);
-	free(l4);
+	ENSURE(w->burst_count < TCP_BURST_MAX, "a burst within its bound");
+	w->burst[w->burst_count++] = rx;
+}
+
+void world_deliver(struct world *w, uint32_t peer, const struct seg *s,
+		   const struct ip_addr *from)
+{
+	uint32_t hash[TCP_BURST_MAX];
+
+	world_gather(w, peer, s, from);
+	for (uint32_t i = 0; i < w->burst_count; i++)
+		hash[i] = tcp_rx_hash(w->env, &w->burst[i]);
+	if (w->burst_count > 1)
+		tcp_in_burst(w->env, w->burst, hash, w->burst_count, w->now);
+	else
+		tcp_in(w->env, &w->burst[0], hash[0], w->now);
+	while (w->burst_count)
+		free((void *)(uintptr_t)w->burst[--w->burst_count].l4);
 	world_pump(w);
 }
 
@@ -564,6 +580,8 @@ bool world_end(struct world *w)
 
 void world_fini(struct world *w)
 {
+	while (w->burst_count)
+		free((void *)(uintptr_t)w->burst[--w->burst_count].l4);
 	if (w->env) {
 		kit_arena_fini(&w->arenas[0]);
 		kit_arena_fini(&w->arenas[1]);

@@ -74,6 +74,8 @@ struct world {
 	uint32_t small, large;	/* blocks of the client's arena */
 	uint32_t listener;	/* the first one */
 	mono_t now;
+	struct tcp_rx burst[TCP_BURST_MAX];	/* gathered; l4 is ours */
+	uint32_t burst_count;
 	struct world_peer peers[WORLD_PEERS];
 	struct world_sent sent[WORLD_SENT];
 	uint32_t sent_head, sent_tail;	/* free-running */
@@ -97,7 +99,10 @@ void world_fini(struct world *w);
 void world_advance(struct world *w, mono_t when, bool until_sent);
 void world_pump(struct world *w);
 
-/* The peer sends @s (relative numbers), from address @from or w->them. */
+/* The peer sends @s (relative numbers), from address @from or w->them: gather
+ * holds it back until deliver, which gives all to TCP as one burst. */
+void world_gather(struct world *w, uint32_t peer, const struct seg *s,
+		  const struct ip_addr *from);
 void world_deliver(struct world *w, uint32_t peer, const struct seg *s,
 		   const struct ip_addr *from);
 
