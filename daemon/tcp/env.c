@@ -206,7 +206,7 @@ struct tcb_ext *conn_ext(struct tcp_env *env, struct tcb *t)
 	memset(x, 0, sizeof(*x));
 	x->conn = tcb_index(env, t);
 	x->recover = t->snd_una - 1;
-	rec_init(t, &x->rec);
+	rec_init(env, t, &x->rec);
 	cong_init(env, t, x);
 	return x;
 }

@@ -160,7 +160,9 @@ struct tcb {
 	uint32_t idle_ms;		/* keepalive, or FIN_WAIT_2 of orphans */
 	uint32_t heard_ms;		/* last segment of the peer */
 	uint32_t moved_ms;		/* snd_una last moved, or sending began */
-	uint32_t srtt_us, rttvar_us;	/* srtt 0: no sample yet */
+	uint32_t srtt_us;		/* 0: no sample yet */
+	uint32_t rttvar_us : 26;	/* below 2^26: a minute */
+	uint32_t min_rtt : 6;		/* between two flights, 64ths of srtt */
 	seq_t rtt_seq;			/* with T_TIMING: ACK above it ends it */
 	uint32_t rtt_us;		/* when rtt_seq was sent */
 	uint16_t rto_ms;		/* without backoff */
@@ -199,7 +201,8 @@ struct tcb {
 	uint32_t pmtu_until_ms;		/* with pmtu: search again then */
 	uint16_t pmtu_high;		/* not known to fail; 0: no search */
 	uint8_t reo_mult;		/* RACK's between two flights */
-	uint8_t reordering;		/* was seen on this path */
+	uint8_t reordering : 1;		/* was seen on this path */
+	uint8_t reo_persist : 5;	/* recoveries until reo_mult is 0 */
 	uint32_t snd_limit;		/* bytes */
 };
 _Static_assert(offsetof(struct tcb, snd_nxt) == 64, "line 1");

@@ -179,7 +179,7 @@ bool cong_keeps(const struct tcp_env *env, const struct tcb *t)
 	const struct cc_ops *cc = cc_at(t->cc);
 	const struct tcb_ext *x = ext_of(env, t);
 
-	return x && (x->rec.probing || (cc->keeps && cc->keeps(&x->cc)));
+	return x && (rec_keeps(&x->rec) || (cc->keeps && cc->keeps(&x->cc)));
 }
 
 void cong_rest(const struct tcp_env *env, struct tcb *t)

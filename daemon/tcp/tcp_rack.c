@@ -8,6 +8,8 @@
 #define MULT_MAX	250u
 #define PERSIST		16u	/* recoveries, RFC 8985 6.2, step 4 */
 #define ACK_DELAY_US	200000u	/* TLP.max_ack_delay, 7.2 */
+#define MIN_RTT_MS	300000u	/* as Linux remembers it */
+#define MIN_RTT_WHOLE	64u	/* tcb.min_rtt: all of srtt; there 0 */
 #define PTO_MIN_US	2000u	/* of the timer wheel's milliseconds */
 
 static struct xmit *at(const struct tcp_env *env, uint32_t i)
@@ -31,18 +33,47 @@ uint32_t rec_pipe(const struct tcp_env *env, const struct tcb *t)
 	return flight > gone ? flight - gone : 0;
 }
 
-void rec_init(const struct tcb *t, struct rec *k)
+void rec_init(const struct tcp_env *env, const struct tcb *t, struct rec *k)
 {
-	k->min_rtt_us = t->srtt_us;
+	k->min_rtt_us = (uint32_t)((uint64_t)t->srtt_us *
+				   (t->min_rtt ? t->min_rtt : MIN_RTT_WHOLE) /
+				   MIN_RTT_WHOLE);
+	k->half_ms = now_ms(env);
 	k->reordering = t->reordering;
 	k->mult = t->reo_mult;
-	k->persist = t->reo_mult ? PERSIST : 0;
+	k->persist = t->reo_persist;
 }
 
 void rec_keep(struct tcb *t, const struct rec *k)
 {
-	t->reordering = k->reordering;
+	uint64_t share = t->srtt_us ? (uint64_t)k->min_rtt_us * MIN_RTT_WHOLE /
+				      t->srtt_us : 0;
+
+	t->min_rtt = share < 1 ? 1u : share > MIN_RTT_WHOLE - 1u ? 0 :
+		     (uint32_t)share & 63u;
+	t->reordering = k->reordering & 1u;
 	t->reo_mult = k->mult;
+	t->reo_persist = k->persist & 31u;
+}
+
+/* Of two halves of MIN_RTT_MS, the last whole one and the one that passes. */
+static void take_min_rtt(struct tcp_env *env, struct rec *k, uint32_t rtt)
+{
+	rtt = rtt ? rtt : 1;
+	if (now_ms(env) - k->half_ms >= MIN_RTT_MS / 2) {
+		k->half_ms = now_ms(env);
+		k->min_rtt_us = k->next_rtt_us ? k->next_rtt_us : rtt;
+		k->next_rtt_us = 0;
+	}
+	if (!k->next_rtt_us || rtt < k->next_rtt_us)
+		k->next_rtt_us = rtt;
+	if (!k->min_rtt_us || rtt < k->min_rtt_us)
+		k->min_rtt_us = rtt;
+}
+
+bool rec_keeps(const struct rec *k)
+{
+	return k->probing || (k->undo && k->undo_bytes);
 }
 
 /* ---- RACK (RFC 8985 6.2) ---- */
@@ -62,8 +93,8 @@ void rack_arrived(struct tcp_env *env, struct tcb *t, const struct xmit *r)
 	/* An answer to what was sent before it was sent again. */
 	if ((r->flags & XMIT_AGAIN) && rtt < k->min_rtt_us)
 		return;
-	if (!(r->flags & XMIT_AGAIN) && (!k->min_rtt_us || rtt < k->min_rtt_us))
-		k->min_rtt_us = rtt ? rtt : 1;
+	if (!(r->flags & XMIT_AGAIN))
+		take_min_rtt(env, k, rtt);
 	if (k->known && !sent_after(r->sent_us, r->end, k->us, k->end))
 		return;
 	k->us = r->sent_us;
@@ -117,7 +148,8 @@ static uint32_t detect(struct tcp_env *env, struct tcb *t)
 	return 0;
 }
 
-/* A round trip with a DSACK: the window was too small (6.2, step 4). */
+/* A round trip with a DSACK: the window was too small (6.2, step 4).  It goes
+ * back after PERSIST recoveries without one (leave()). */
 static void adapt(struct tcp_env *env, struct tcb *t, bool dsack)
 {
 	struct rec *k = &ext_of(env, t)->rec;
@@ -134,6 +166,20 @@ static void adapt(struct tcp_env *env, struct tcb *t, bool dsack)
 
 /* ---- undo (RFC 4015, 5682, 2883) ---- */
 
+static void sent_again(struct rec *k, seq_t seq, seq_t end)
+{
+	k->undo_low = k->undo_bytes ? seq_min(k->undo_low, seq) : seq;
+	k->undo_high = k->undo_bytes ? seq_max(k->undo_high, end) : end;
+	k->undo_bytes += end - seq;
+}
+
+/* A copy that was reported is one of what was sent again since then. */
+static bool is_ours(const struct rec *k, const struct sack_dup *d)
+{
+	return k->undo_bytes && seq_leq(k->undo_low, d->left) &&
+	       seq_leq(d->right, k->undo_high);
+}
+
 static void remember(struct tcp_env *env, struct tcb *t)
 {
 	struct rec *k = &ext_of(env, t)->rec;
@@ -143,13 +189,15 @@ static void remember(struct tcp_env *env, struct tcb *t)
 	k->undo = 1;
 	k->undo_ts = 0;
 	k->undo_bytes = 0;
+	if (k->probing && k->probe_again)	/* it may be reported, too */
+		sent_again(k, k->probe_seq, k->probe_end);
 }
 
 static void leave(struct tcp_env *env, struct tcb *t)
 {
 	struct rec *k = &ext_of(env, t)->rec;
 
-	if (k->state == REC_RECOVERY && k->persist && --k->persist == 0)
+	if (k->state != REC_OPEN && k->persist && --k->persist == 0)
 		k->mult = 0;
 	k->state = REC_OPEN;
 	k->frto = 0;
@@ -174,9 +222,11 @@ static void undo(struct tcp_env *env, struct tcb *t, counter_t *why)
 
 /* true: the last reduction is taken back. */
 static bool try_undo(struct tcp_env *env, struct tcb *t, const struct seg *s,
-		     const struct xmit_news *n, uint32_t acked, uint32_t dsack)
+		     const struct xmit_news *n, uint32_t acked,
+		     const struct sack_dup *d)
 {
 	struct rec *k = &ext_of(env, t)->rec;
+	uint32_t dsack = d->right - d->left;
 
 	if (!k->undo)
 		return false;
@@ -190,7 +240,7 @@ static bool try_undo(struct tcp_env *env, struct tcb *t, const struct seg *s,
 		undo(env, t, &env->stats.undo_eifel);
 		return true;
 	}
-	if (dsack && k->undo_bytes) {
+	if (dsack && is_ours(k, d)) {
 		k->undo_bytes -= dsack < k->undo_bytes ? dsack : k->undo_bytes;
 		if (!k->undo_bytes) {
 			undo(env, t, &env->stats.undo_dsack);
@@ -282,16 +332,23 @@ static void timeout(struct tcp_env *env, struct tcb *t)
 
 /* ---- TLP (RFC 8985 7) ---- */
 
+/* The copy that the probe was: it says nothing of the reordering window. */
+static bool is_probes(const struct rec *k, const struct sack_dup *d)
+{
+	return k->probing && k->probe_again && d->left != d->right &&
+	       d->right == k->probe_end;
+}
+
 /* The probe repaired a loss: the window must know (7.4). */
 static void probe_answered(struct tcp_env *env, struct tcb *t,
-			   const struct seg *s, uint32_t acked, uint32_t dsack,
-			   seq_t dsack_right)
+			   const struct seg *s, uint32_t acked,
+			   const struct sack_dup *d)
 {
 	struct rec *k = &ext_of(env, t)->rec;
 
 	if (!k->probing || seq_lt(s->ack, k->probe_end))
 		return;
-	if (!k->probe_again || (dsack && dsack_right == k->probe_end)) {
+	if (!k->probe_again || is_probes(k, d)) {
 		k->probing = 0;		/* nothing was lost */
 	} else if (seq_gt(s->ack, k->probe_end)) {
 		k->probing = 0;
@@ -404,17 +461,32 @@ static void look(struct tcp_env *env, struct tcb *t, uint32_t delivered,
 	}
 }
 
+/* All that was out when it began has arrived.  After a timeout this ACK is one
+ * of slow start as well. */
+static void recovered(struct tcp_env *env, struct tcb *t, uint32_t acked,
+		      uint32_t flight)
+{
+	bool timeout = ext_of(env, t)->rec.state == REC_LOSS;
+
+	if (!timeout)
+		t->cwnd = t->ssthresh > t->mss ? t->ssthresh : t->mss;
+	leave(env, t);
+	if (timeout)
+		cong_acked(env, t, acked, flight);
+	else
+		cong_recovering(env, t, acked);
+}
+
 void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 	     struct xmit_news *n, uint32_t acked, uint32_t flight)
 {
 	struct tcb_ext *x = conn_ext(env, t);
-	seq_t dsack_right = 0;
-	uint32_t dsack = 0;
+	struct sack_dup d = { 0 };
 	bool undone;
 
 	if ((s->opt.has & OPT_SACK) &&
 	    (t->snd_nxt == t->snd_una || xmit_ready(env, t)))
-		dsack = sack_take(env, t, s, n, &dsack_right);
+		sack_take(env, t, s, n, &d);
 	if (!t->sack)
 		return;
 	if (n->delivered && x->rec.probe_due)	/* no longer needed */
@@ -425,14 +497,11 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 		x->rec.reordering = 1;
 		counter_add(&env->stats.reordered, 1);
 	}
-	adapt(env, t, dsack != 0);
-	probe_answered(env, t, s, acked, dsack, dsack_right);
-	undone = try_undo(env, t, s, n, acked, dsack);
+	adapt(env, t, d.left != d.right && !is_probes(&x->rec, &d));
+	probe_answered(env, t, s, acked, &d);
+	undone = try_undo(env, t, s, n, acked, &d);
 	if (x->rec.state != REC_OPEN && seq_geq(t->snd_una, x->recover)) {
-		if (x->rec.state == REC_RECOVERY)
-			t->cwnd = t->ssthresh > t->mss ? t->ssthresh : t->mss;
-		leave(env, t);
-		cong_recovering(env, t, acked);
+		recovered(env, t, acked, flight);
 	} else if (acked && !undone && x->rec.state != REC_RECOVERY) {
 		cong_acked(env, t, acked, flight);
 	} else if (acked) {
@@ -483,10 +552,11 @@ void rec_sent(struct tcp_env *env, struct tcb *t, seq_t end, uint32_t bytes,
 	if (again && !k->undo_ts)
 		k->undo_ts = tcp_ts_now(env, t->hash);
 	if (again && k->state != REC_OPEN)
-		k->undo_bytes += bytes;
+		sent_again(k, end - bytes, end);
 	if (k->probe_due) {
 		k->probe_due = 0;
 		k->probe_again = again;
+		k->probe_seq = end - bytes;
 		k->probe_end = again ? end : t->snd_nxt;
 	}
 }

@@ -44,11 +44,13 @@ struct rec {
 	uint32_t us, rtt_us;	/* of the segment sent last that arrived */
 	seq_t end;
 	seq_t fack;		/* highest that arrived */
-	uint32_t min_rtt_us;
+	uint32_t min_rtt_us;	/* of MIN_RTT_MS at least, */
+	uint32_t next_rtt_us;	/* of the half of it that passes, 0: none */
+	uint32_t half_ms;	/* and when that began */
 	uint32_t sacked_segs;	/* segments that were SACKED */
 	seq_t dsack_round;	/* reo_wnd_mult grows once a round */
 	/* TLP, 7 */
-	seq_t probe_end;	/* with probing */
+	seq_t probe_seq, probe_end;	/* with probing */
 	uint8_t probing, probe_again;	/* a probe is out; it was sent again */
 	uint8_t probe_due;	/* tcp_out() is to send one */
 	uint8_t dsacked;	/* mult has grown in this round */
@@ -57,7 +59,8 @@ struct rec {
 	/* as before the reduction */
 	uint32_t prior_cwnd, prior_ssthresh;
 	uint32_t undo_ts;	/* TSval of the first retransmission */
-	uint32_t undo_bytes;	/* sent again and not reported twice */
+	uint32_t undo_bytes;	/* sent again and not reported twice, */
+	seq_t undo_low, undo_high;	/* all of it between these */
 };
 
 struct tcp_env;
@@ -65,8 +68,11 @@ struct tcb;
 struct seg;
 
 /* What a connection knows of its path outlives the extension. */
-void rec_init(const struct tcb *t, struct rec *k);
+void rec_init(const struct tcp_env *env, const struct tcb *t, struct rec *k);
 void rec_keep(struct tcb *t, const struct rec *k);
+/* A report may still come that tells what the last loss was: for a while the
+ * extension stays although all is acknowledged. */
+bool rec_keeps(const struct rec *k);
 
 /* Record @r arrived (xmit_news): moves RACK's segment on. */
 void rack_arrived(struct tcp_env *env, struct tcb *t, const struct xmit *r);

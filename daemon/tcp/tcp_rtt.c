@@ -8,6 +8,7 @@
 #include "tcp/env.h"
 
 #define RTO_MAX_MS	60000u	/* RFC 6298 2.5 */
+#define RTTVAR_MASK	((1u << 26) - 1)
 #define GRANULARITY_US	1000u	/* of the timer wheel */
 
 static uint16_t clamp_rto(const struct tcp_env *env, uint64_t us)
@@ -27,7 +28,7 @@ void rtt_init(const struct tcp_env *env, struct tcb *t)
 
 void rtt_sample(struct tcp_env *env, struct tcb *t, uint32_t us)
 {
-	uint32_t delta;
+	uint32_t delta, var = t->rttvar_us;
 
 	if (us == 0)
 		us = 1;
@@ -37,15 +38,16 @@ void rtt_sample(struct tcp_env *env, struct tcb *t, uint32_t us)
 	hist_add(&env->stats.rtt_us, us);
 	if (t->srtt_us == 0) {			/* 2.2 */
 		t->srtt_us = us;
-		t->rttvar_us = us / 2;
+		var = us / 2;
 	} else {				/* 2.3 */
 		delta = us > t->srtt_us ? us - t->srtt_us : t->srtt_us - us;
-		t->rttvar_us = t->rttvar_us - t->rttvar_us / 4 + delta / 4;
+		var = var - var / 4 + delta / 4;
 		t->srtt_us = t->srtt_us - t->srtt_us / 8 + us / 8;
 		if (t->srtt_us == 0)
 			t->srtt_us = 1;
 	}
-	delta = 4 * t->rttvar_us;
+	t->rttvar_us = var & RTTVAR_MASK;	/* less than 2^26: a minute */
+	delta = 4 * var;
 	t->rto_ms = clamp_rto(env, (uint64_t)t->srtt_us +
 			      (delta > GRANULARITY_US ? delta : GRANULARITY_US));
 }

@@ -140,11 +140,9 @@ static bool plausible(const struct tcb *t, seq_t left, seq_t right)
 	       seq_geq(left, t->snd_una - t->max_snd_wnd);
 }
 
-uint32_t sack_take(struct tcp_env *env, struct tcb *t, const struct seg *s,
-		   struct xmit_news *n, seq_t *dsack_right)
+void sack_take(struct tcp_env *env, struct tcb *t, const struct seg *s,
+	       struct xmit_news *n, struct sack_dup *d)
 {
-	uint32_t dsack = 0;
-
 	counter_add(&env->stats.sacks_in, 1);
 	for (uint32_t i = 0; i < s->opt.sack_count; i++) {
 		seq_t left = s->opt.sack[i].left, right = s->opt.sack[i].right;
@@ -154,13 +152,12 @@ uint32_t sack_take(struct tcp_env *env, struct tcb *t, const struct seg *s,
 			continue;
 		}
 		if (i == 0 && is_dsack(s)) {
-			dsack = right - left;
-			*dsack_right = right;
+			d->left = left;
+			d->right = right;
 			counter_add(&env->stats.dsacks_in, 1);
 			continue;
 		}
 		if (seq_gt(right, t->snd_una))
 			xmit_sacked(env, t, seq_max(left, t->snd_una), right, n);
 	}
-	return dsack;
 }

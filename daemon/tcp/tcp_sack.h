@@ -45,9 +45,13 @@ bool sack_due(const struct tcp_env *env, const struct tcb *t);
 bool sack_build(struct tcp_env *env, struct tcb *t, struct tcp_opts *o,
 		uint32_t room);
 
-/* The blocks of @s; bytes that a DSACK names, 0: it has none.  *@dsack_right
- * is that block's end. */
-uint32_t sack_take(struct tcp_env *env, struct tcb *t, const struct seg *s,
-		   struct xmit_news *n, seq_t *dsack_right);
+/* What a DSACK names; left is right where there was none. */
+struct sack_dup {
+	seq_t left, right;
+};
+
+/* The blocks of @s; *@d is set when the first is a DSACK. */
+void sack_take(struct tcp_env *env, struct tcb *t, const struct seg *s,
+	       struct xmit_news *n, struct sack_dup *d);
 
 #endif

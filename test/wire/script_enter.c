@@ -51,6 +51,7 @@ bool script_passive(struct script *s, char *args)
 	seg.has |= SEG_SEQ | SEG_ACK;
 	seg.seq = seg.ack = 1;
 	seg.opts &= SEG_O_TS;
+	seg.ts_ecr = 0;
 	seg.opts |= SEG_O_ECR_LAST;
 	world_deliver(s->w, s->peer, &seg, NULL);
 	return !script_broken(s) && script_line(s, "accept");

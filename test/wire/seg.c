@@ -84,12 +84,13 @@ static void read_timestamps(struct seg *s, const char *text)
 	s->opts |= SEG_O_TS;
 	if (strcmp(val, "any") == 0)
 		s->opts |= SEG_O_TS_ANY;
-	if (strcmp(ecr, "last") == 0)
+	if (strncmp(ecr, "last", 4) == 0)
 		s->opts |= SEG_O_ECR_LAST;
 	if (strcmp(ecr, "any") == 0)
 		s->opts |= SEG_O_ECR_ANY;
 	s->ts_val = (uint32_t)strtoul(val, NULL, 0);
-	s->ts_ecr = (uint32_t)strtoul(ecr, NULL, 0);
+	s->ts_ecr = (uint32_t)strtoul(s->opts & SEG_O_ECR_LAST ? ecr + 4 : ecr,
+				      NULL, 0);
 }
 
 static int read_raw(struct seg *s, const char *hex)

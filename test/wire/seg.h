@@ -17,6 +17,9 @@
  * Fast Open: `tfo` asks, `tfo HEX` is a cookie, `tfo any` (expected), `tfo last`
  * (sent: as we gave it).
  *
+ * Timestamps: `ts 5 last` (sent: echoes our latest), `ts 5 last-100` (that of
+ * 100 ms before it), `ts any any` (expected).
+ *
  * Only the peer sends: `badsum` (wrong checksum), `junk` (payload that is not
  * the stream's), `doff=N` (header length in words), `cut=N` (N bytes only),
  * `raw HEX` in the options (bytes as they are).
@@ -43,7 +46,7 @@ enum seg_has {
 enum seg_opt {
 	SEG_O_MSS = 1, SEG_O_WS = 2, SEG_O_SACK_OK = 4, SEG_O_TS = 8,
 	SEG_O_TS_ANY = 16,	/* expected: any value */
-	SEG_O_ECR_LAST = 32,	/* sent: the latest value of ours */
+	SEG_O_ECR_LAST = 32,	/* sent: the latest value of ours, + ts_ecr */
 	SEG_O_ECR_ANY = 64,
 	SEG_O_TFO = 128,
 	SEG_O_TFO_ANY = 256,	/* expected: any cookie */

@@ -315,7 +315,7 @@ void world_gather(struct world *w, uint32_t peer, const struct seg *s,
 		memcpy(copy.tfo, w->tfo, sizeof(copy.tfo));
 	}
 	if (copy.opts & SEG_O_ECR_LAST)
-		copy.ts_ecr = w->peers[peer].last_ts;
+		copy.ts_ecr += w->peers[peer].last_ts;
 	for (uint32_t i = 0; i < copy.sacks; i++) {
 		copy.sack[i][0] += w->peers[peer].our_iss;
 		copy.sack[i][1] += w->peers[peer].our_iss;
