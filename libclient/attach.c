@@ -202,11 +202,15 @@ int attach_hold(struct attach *at, uint32_t peer, const uint64_t *socks,
 
 bool attach_alive(struct attach *at)
 {
+	struct pollfd p = { .fd = at->ctl_fd, .events = POLLIN };
 	struct ctl_reply reply;
 	ssize_t n;
 
 	if (atomic_load_explicit(&at->dead, memory_order_relaxed))
 		return false;
+	/* First what a program under seccomp (sshd's) may do as well. */
+	if (poll(&p, 1, 0) <= 0)
+		return true;
 	n = recv(at->ctl_fd, &reply, sizeof(reply), MSG_PEEK | MSG_DONTWAIT);
 	if (n == (ssize_t)sizeof(reply) && reply.type != CTL_DETACHED)
 		return true;
@@ -228,6 +232,8 @@ static void attach_free(struct attach *at)
 			close(at->wake_fd[e]);
 	if (at->ctl_fd >= 0)
 		close(at->ctl_fd);
+	if (at->seg_fd >= 0)
+		close(at->seg_fd);
 	free(at);
 }
 
@@ -255,7 +261,7 @@ static int take_hello(struct attach *at, const struct ctl_reply *r, int *fds,
 	memcpy(at->engine_cpu, r->hello.engine_cpu, sizeof(at->engine_cpu));
 	rss_init(&at->rss, r->hello.rss_key);
 	for (int i = 1; i < count; i++) {
-		at->wake_fd[i - 1] = fds[i];
+		at->wake_fd[i - 1] = fd_high(fds[i]);
 		fds[i] = -1;
 	}
 	p = mmap(NULL, at->bytes, PROT_READ | PROT_WRITE,
@@ -265,6 +271,8 @@ static int take_hello(struct attach *at, const struct ctl_reply *r, int *fds,
 		return -ENOMEM;
 	}
 	at->base = p;
+	at->seg_fd = fd_high(fds[0]);
+	fds[0] = -1;
 	return 0;
 }
 
@@ -297,18 +305,28 @@ static void say_no_daemon(const char *path, int err)
 		 CTL_SOCKET_ENV " names another socket)", path, strerror(err));
 }
 
+struct attach *attach_alloc(void)
+{
+	struct attach *at = aligned_alloc(64, (sizeof(*at) + 63) / 64 * 64);
+
+	if (!at)
+		return NULL;
+	memset(at, 0, sizeof(*at));
+	memset(at->wake_fd, 0xff, sizeof(at->wake_fd));
+	at->ctl_fd = at->seg_fd = -1;
+	at->refs = 1;
+	return at;
+}
+
 static int attach_open(struct attach **out, uint32_t flags)
 {
 	const char *path = socket_path();
-	struct attach *at = aligned_alloc(64, (sizeof(*at) + 63) / 64 * 64);
+	struct attach *at = attach_alloc();
 	int err;
 
 	if (!at)
 		return -ENOMEM;
-	memset(at, 0, sizeof(*at));
-	memset(at->wake_fd, 0xff, sizeof(at->wake_fd));
-	at->refs = 1;
-	at->ctl_fd = open_socket(path);
+	at->ctl_fd = fd_high(open_socket(path));
 	if (at->ctl_fd < 0) {
 		err = at->ctl_fd;
 		say_no_daemon(path, -err);

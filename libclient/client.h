@@ -57,6 +57,7 @@ struct attach {
 	_Atomic bool dead;
 	uint32_t refs;			/* contexts and the_client; under its lock */
 	int ctl_fd;
+	int seg_fd;			/* the segment's, for exec() */
 	int wake_fd[ENGINES_MAX];	/* write ends, one an engine */
 	uint8_t *base;
 	uint64_t bytes;
@@ -73,6 +74,7 @@ struct client {
 	pthread_mutex_t lock;
 	struct attach *now;		/* NULL: not attached */
 	bool inited;
+	bool fds_high;			/* our descriptors: fd_high() */
 	bool told;			/* that the daemon went away */
 	uint64_t retry_at_us;		/* no attach before this instant */
 	uint64_t backoff_us;
@@ -111,12 +113,17 @@ void attach_forget(struct attach *at);
 /* The segment is not mapped in children that are forked from now on. */
 void attach_keep(struct attach *at);
 
+/* One that is of nothing yet; NULL. */
+struct attach *attach_alloc(void);
+
 /* ---- fork.c: sockets in a child ---- */
 
 /* Readies what a child needs, so that it opens nothing: an attachment, rings,
  * descriptors; it holds all open sockets and is a member of all listeners.
  * The calls of all contexts must be over.  0 or -errno. */
 int fork_prepare(void);
+/* The child's attachment and its context there; NULL: there is no plan. */
+struct attach *fork_attach(uint32_t *ctx);
 /* In the parent, after fork(): the child's things are the child's. */
 void fork_done(void);
 /* Sees to it that a plain fork() leaves the child without our sockets. */
@@ -522,6 +529,43 @@ bool opts_readable(const struct conn *c);
 /* Sends all that is set; the handle is known. */
 void opts_apply(struct mtcp_context *x, struct conn *c);
 struct sock_opts *opts_copy(const struct sock_opts *o);
+
+/* ---- exec.c: an attachment goes through exec() ---- */
+
+struct attach_state {			/* process to process, one release */
+	int32_t ctl_fd, seg_fd, wake_fd[ENGINES_MAX];
+	uint32_t engines, client_id, tag, context;
+	uint64_t bytes, family;
+	uint32_t engine_cpu[ENGINES_MAX];
+	uint8_t rss_key[RSS_KEY_BYTES];
+};
+
+struct conn_state_record {
+	uint64_t sock;
+	uint8_t local[16], remote[16];
+	uint16_t local_port, remote_port;
+	bool ours;			/* used here last: taken at once */
+	bool abort, bound, has_opts;
+	struct sock_opts opts;
+};
+
+/* @fd, or the same by a high number where the_client.fds_high asks for it. */
+int fd_high(int fd);
+void attach_export(const struct attach *at, uint32_t ctx,
+		   struct attach_state *out);
+/* The next exec() leaves its descriptors open, or not. */
+void attach_inherit(const struct attach *at, bool on);
+/* Becomes the_client.now; 0 or -errno. */
+int attach_import(const struct attach_state *in);
+/* Context @ctx of the old image; what is in it yet is closed. */
+void attach_end_context(struct mtcp_context *x, uint32_t ctx);
+/* False: it cannot go along. */
+bool conn_export(struct mtcp_context *x, const struct conn *c,
+		 struct conn_state_record *out);
+/* The socket's id, or -errno. */
+int conn_import(struct mtcp_context *x, const struct conn_state_record *in);
+/* Waits for what was asked for. */
+void conns_settle(struct mtcp_context *x);
 
 /* ---- sockinfo.c: what is asked of the daemon ---- */
 

@@ -370,7 +370,7 @@ static struct mtcp_context *ctx_alloc(int cpu)
 		return NULL;
 	x->cpu = cpu;
 	x->wake_rd = x->watch_fd = -1;
-	x->intr_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	x->intr_fd = fd_high(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 	x->pair = calloc(ENGINES_MAX, sizeof(*x->pair));
 	conns_init(&x->conns);
 	if (x->intr_fd < 0 || !x->pair ||

@@ -138,7 +138,7 @@ static int plan_context(struct fork_plan *p, struct mtcp_context *x)
 	int err;
 
 	*f = (struct fork_context){ .x = x, .wake_rd = -1, .watch_fd = -1 };
-	f->intr_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	f->intr_fd = fd_high(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 	if (x->watch_fd >= 0)
 		f->watch_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (f->intr_fd < 0 || (x->watch_fd >= 0 && f->watch_fd < 0))
@@ -172,6 +172,16 @@ int fork_prepare(void)
 	}
 	the_client.plan = p;
 	return 0;
+}
+
+struct attach *fork_attach(uint32_t *ctx)
+{
+	struct fork_plan *p = the_client.plan;
+
+	if (!p || !p->count)
+		return NULL;
+	*ctx = p->ctx[0].id;
+	return p->at;
 }
 
 void fork_done(void)

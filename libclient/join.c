@@ -32,6 +32,7 @@ int join_request(const struct mtcp_context *x, struct attach *at,
 		return n;
 	if (n != 1)
 		return -EPROTO;
+	*wake_rd = fd_high(*wake_rd);
 	*id = reply.context.context;
 	*rings = reply.context.rings_offset;
 	if (*rings + context_bytes(at->engines) > at->bytes) {

@@ -87,6 +87,8 @@ __attribute__((constructor)) static void start(void)
 	atomic_store(&owner, getpid());
 	fork_watch();	/* registered first: its locks are the inner ones */
 	pthread_atfork(before_fork, after_fork, in_child);
+	the_client.fds_high = true;
+	exec_adopt();
 }
 
 bool own_process(void)
@@ -110,7 +112,7 @@ bool fd_is_internal(int fd)
 		return true;
 	if (!x->at)
 		return false;
-	if (fd == x->at->ctl_fd)
+	if (fd == x->at->ctl_fd || fd == x->at->seg_fd)
 		return true;
 	for (uint32_t e = 0; e < x->engines; e++)
 		if (fd == x->at->wake_fd[e])

@@ -20,6 +20,7 @@
  *            list the mtcp ones.
  * fork       The parent opens what its child needs: an attachment that holds
  *            all connections and is a member of all listeners (fork.c).
+ * exec       The attachment goes along, and a list of what is whose (exec.c).
  *
  * Invariant  table[fd] names a file exactly while the program has fd open.
  * Threads    One lock, held by no sleeper.  A sleeping thread waits on its own
@@ -34,6 +35,7 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -82,6 +84,22 @@ struct real {
 	int (*epoll_pwait)(int ep, struct epoll_event *ev, int max,
 			   int timeout, const sigset_t *mask);
 	FILE *(*fdopen)(int fd, const char *mode);
+	int (*execve)(const char *path, char *const argv[],
+		      char *const envp[]);
+	int (*execvpe)(const char *file, char *const argv[],
+		       char *const envp[]);
+	int (*fexecve)(int fd, char *const argv[], char *const envp[]);
+	int (*posix_spawn)(pid_t *pid, const char *path,
+			   const posix_spawn_file_actions_t *actions,
+			   const posix_spawnattr_t *attr, char *const argv[],
+			   char *const envp[]);
+	int (*posix_spawnp)(pid_t *pid, const char *file,
+			    const posix_spawn_file_actions_t *actions,
+			    const posix_spawnattr_t *attr, char *const argv[],
+			    char *const envp[]);
+	int (*system)(const char *command);
+	FILE *(*popen)(const char *command, const char *mode);
+	int (*pclose)(FILE *f);
 	long (*syscall)(long number, ...);
 };
 /* Looked up at the first use, which may be before any constructor. */
@@ -146,6 +164,9 @@ uint32_t file_bits(struct file *f);
 /* Somebody waits for @bits. */
 void file_want(struct file *f, uint32_t bits);
 bool fd_is_internal(int fd);
+/* Descriptors with files are below this; the lock is held. */
+int table_top(void);
+struct file *table_at(int fd);
 /* False in a vfork child, whose memory is its parent's. */
 bool own_process(void);
 
@@ -158,6 +179,9 @@ struct mtcp_context *context_now(void);
 
 /* ---- wait.c: sleeping ---- */
 
+/* ppoll(), also where RLIMIT_NOFILE forbids it (kpoll.c). */
+int kernel_poll(struct pollfd *p, nfds_t n, const struct timespec *ts,
+		const sigset_t *mask);
 struct waiter *waiter_self(void);
 void link_add(struct link *l, struct file *f, struct waiter *w);
 void link_del(struct link *l, struct file *f);
@@ -183,6 +207,16 @@ uint64_t until_from_ms(int timeout);
 int file_fetch(struct file *f);
 /* The same for who will wait: nothing happens if it is here. */
 void file_ask(struct file *f);
+
+/* ---- exec.c: sockets that go through exec() ---- */
+
+/* Is one open that exec() would leave open? */
+bool exec_any(void);
+/* Leaves what is needed to context @ctx of @at: the state's descriptor, or
+ * -errno.  @spawn: for another process, and what is close-on-exec too. */
+int exec_write(const struct attach *at, uint32_t ctx, bool spawn);
+/* At the start of an image: what the last one left. */
+void exec_adopt(void);
 
 /* ---- ep.c ---- */
 

@@ -29,6 +29,9 @@ static void fill(void)
 	FIND(sendfile); FIND(ppoll); FIND(pselect);
 	FIND(epoll_create1); FIND(epoll_ctl); FIND(epoll_pwait);
 	FIND(fdopen); FIND(syscall);
+	FIND(execve); FIND(execvpe); FIND(fexecve);
+	FIND(posix_spawn); FIND(posix_spawnp);
+	FIND(system); FIND(popen); FIND(pclose);
 }
 
 const struct real *real(void)

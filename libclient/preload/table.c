@@ -8,6 +8,7 @@
 /* Two tables of pointers, mapped whole and touched where used. */
 static struct file *_Atomic *by_fd;
 static struct file **by_sock;
+static int top;				/* by_fd is empty from here on */
 static pthread_mutex_t big = PTHREAD_MUTEX_INITIALIZER;
 
 __thread bool inside __attribute__((tls_model("initial-exec")));
@@ -38,6 +39,16 @@ struct file *table_peek(int fd)
 	if (!by_fd || (unsigned int)fd >= PRELOAD_FDS || inside)
 		return NULL;
 	return atomic_load_explicit(&by_fd[fd], memory_order_acquire);
+}
+
+int table_top(void)
+{
+	return top;
+}
+
+struct file *table_at(int fd)
+{
+	return atomic_load_explicit(&by_fd[fd], memory_order_relaxed);
 }
 
 struct file *table_sock(int fd)
@@ -85,6 +96,8 @@ void file_add(struct file *f, int fd)
 {
 	f->refs++;
 	f->fds++;
+	if (fd >= top)
+		top = fd + 1;
 	atomic_store_explicit(&by_fd[fd], f, memory_order_release);
 }
 

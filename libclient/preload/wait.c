@@ -57,7 +57,7 @@ struct waiter *waiter_self(void)
 		self_made = true;
 	}
 	if (self.fd < 0)	/* or again, after EMFILE */
-		self.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		self.fd = fd_high(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
 	return &self;
 }
 
@@ -66,13 +66,16 @@ bool waiter_is(int fd)
 	return self_made && self.fd == fd;
 }
 
-/* A child has none but itself, and an eventfd of its own. */
+/* A child has none but itself, and an eventfd of its own; at once, since it
+ * may not open one later (sshd's, under seccomp). */
 void wait_forked(void)
 {
 	asleep = leader = heir = NULL;
 	if (self_made && self.fd >= 0)
 		real()->close(self.fd);
 	self_made = false;
+	if (context_now())
+		waiter_self();
 }
 
 static void sleepers_add(struct waiter *w)
@@ -153,7 +156,7 @@ static int poll_until(struct pollfd *p, nfds_t n, uint64_t until,
 	struct timespec ts = { .tv_sec = (time_t)(left / 1000000u),
 			       .tv_nsec = (long)(left % 1000000u) * 1000 };
 
-	return real()->ppoll(p, n, until == FOREVER ? NULL : &ts, mask);
+	return kernel_poll(p, n, until == FOREVER ? NULL : &ts, mask);
 }
 
 /* Somebody must lead those who sleep. */

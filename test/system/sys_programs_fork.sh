@@ -112,5 +112,149 @@ row_postgres()
 	end PostgreSQL "pgbench with 10 clients without an error"
 }
 
-[ $# -gt 0 ] || set -- child orphan socat postgres
+# vfork(), posix_spawn(), system() and popen() in turn, each runs cat.
+row_spawn()
+{
+	cat >"$TMP/spawn.py" <<-'EOF'
+	import ctypes, os, signal, socket, subprocess
+	signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+	libc = ctypes.CDLL(None)
+	libc.popen.restype = ctypes.c_void_p
+	l = socket.create_server(("", 93), backlog=64)
+	n = 0
+	while True:
+	    s, _ = l.accept()
+	    fd = s.fileno()
+	    shell = "cat <&%d >&%d" % (fd, fd)
+	    if n % 4 == 0:
+	        subprocess.Popen(["cat"], stdin=s, stdout=s)
+	    elif n % 4 == 1:
+	        os.posix_spawn("/bin/cat", ["cat"], os.environ, file_actions=[
+	            (os.POSIX_SPAWN_DUP2, fd, 0), (os.POSIX_SPAWN_DUP2, fd, 1)])
+	    else:
+	        s.set_inheritable(True)
+	        if n % 4 == 2:
+	            libc.system((shell + " &").encode())
+	        else:
+	            libc.popen(shell.encode(), b"r")
+	    n += 1
+	    s.close()
+	EOF
+	run spawn python3 "$TMP/spawn.py"
+	wait_until 50 at_port 93 || fail "spawn: no answer"
+	echoes 93 "$(count 12 200)"
+	end spawn "vfork, posix_spawn, system and popen run cat on connections"
+}
+
+# A listener and a connection go through exec() into a new image.
+row_exec()
+{
+	cat >"$TMP/exec.py" <<-'EOF'
+	import os, socket, sys
+	if len(sys.argv) == 1:
+	    l = socket.create_server(("", 97), backlog=64)
+	    s, _ = l.accept()
+	    if s.recv(5, socket.MSG_PEEK) != b"hello":
+	        sys.exit("no hello")
+	    for x in l, s:
+	        x.set_inheritable(True)
+	    os.execv(sys.executable, [sys.executable, sys.argv[0],
+	                              str(l.fileno()), str(s.fileno())])
+	l, s = (socket.socket(fileno=int(a)) for a in sys.argv[1:])
+	print(l, s, flush=True)
+	while s:
+	    d = s.recv(65536)
+	    if not d:
+	        break
+	    s.sendall(d)
+	s.close()
+	s, _ = l.accept()
+	while True:
+	    d = s.recv(65536)
+	    if not d:
+	        break
+	    s.sendall(d)
+	EOF
+	run exec python3 "$TMP/exec.py"
+	wait_until 50 listens 97 || fail "exec: does not listen"
+	in_peer timeout 20 python3 - "$IP_D" 97 <<-'EOF' ||
+	import socket, sys
+	for _ in range(2):
+	    s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+	    s.sendall(b"hello" * 1000)
+	    got = b""
+	    while len(got) < 5000:
+	        got += s.recv(5000) or sys.exit("the end")
+	    if got != b"hello" * 1000:
+	        sys.exit("differs")
+	    s.close()
+	EOF
+		fail "exec: wrong answers"
+	end exec "a listener and a connection, with what is unread"
+}
+
+row_inetd()
+{
+	command -v inetd >/dev/null || return 0
+	cat >"$TMP/inetd.conf" <<-EOF
+	94 stream tcp nowait root /bin/cat cat
+	95 stream tcp nowait root /bin/sh sh -c "head -c 1 | md5sum >$TMP/sum; cat $TMP/some"
+	EOF
+	run inetd inetd -E -i "$TMP/inetd.conf"
+	wait_until 50 at_port 94 || fail "inetd: no answer"
+	echoes 94 "$(count 10 100)"
+	end inetd "programs whose standard input and output are the connection"
+}
+
+sshd_conf()
+{
+	mkdir -p "$TMP/ssh" /run/sshd
+	ssh-keygen -q -t ed25519 -N '' -f "$TMP/ssh/host"
+	ssh-keygen -q -t ed25519 -N '' -f "$TMP/ssh/user"
+	cp "$TMP/ssh/user.pub" "$TMP/ssh/keys"
+	cat >"$TMP/ssh/conf" <<-EOF
+	Port 96
+	HostKey $TMP/ssh/host
+	AuthorizedKeysFile $TMP/ssh/keys
+	StrictModes no
+	PermitRootLogin yes
+	PidFile none
+	UsePAM no
+	UseDNS no
+	LogLevel DEBUG
+	Subsystem sftp internal-sftp
+	EOF
+	cat >"$TMP/ssh/client" <<-EOF
+	IdentityFile $TMP/ssh/user
+	IdentitiesOnly yes
+	StrictHostKeyChecking no
+	UserKnownHostsFile /dev/null
+	LogLevel ERROR
+	BatchMode yes
+	EOF
+}
+
+on_peer() { in_peer timeout 120 "$@" </dev/null 2>"$TMP/ssh.log"; }
+
+# A daemon that executes itself for each connection, a child without rights
+# under seccomp, and one for the user.
+row_sshd()
+{
+	command -v sshd >/dev/null || return 0
+	sshd_conf
+	head -c "$(count 5000000 104857600)" /dev/urandom >"$TMP/big2"
+	run sshd "$(command -v sshd)" -D -e -f "$TMP/ssh/conf"
+	wait_until 50 at_port 96 || fail "sshd: no answer"
+	got=$(on_peer ssh -F "$TMP/ssh/client" -p 96 "root@$IP_D" 'echo in; cat' \
+		2>&1) || fail "ssh gives $?: $got"
+	[ "$got" = in ] || fail "ssh says '$got'"
+	on_peer scp -F "$TMP/ssh/client" -P 96 "$TMP/big2" \
+		"root@$IP_D:$TMP/there" || fail "scp to it gives $?"
+	on_peer scp -F "$TMP/ssh/client" -P 96 "root@$IP_D:$TMP/there" \
+		"$TMP/back" || fail "scp from it gives $?"
+	cmp -s "$TMP/big2" "$TMP/back" || fail "scp: the file differs"
+	end sshd "ssh, scp both ways identical"
+}
+
+[ $# -gt 0 ] || set -- child orphan socat postgres spawn exec inetd sshd
 rows "$@"
