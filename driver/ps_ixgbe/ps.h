@@ -65,6 +65,7 @@ struct ps_queue {
 	struct ps_desc *rxd, *txd;
 	dma_addr_t rxd_dma, txd_dma;
 	u32 *rx_buf, *tx_buf, *tx_last;	/* per descriptor */
+	struct ps_slot frame[PS_FRAGS_MAX];	/* being sent; too big a stack's */
 	u32 rx_slots, tx_slots;
 	u32 rx_next, rx_fill;		/* harvested, filled: free counts */
 	u32 tx_clean, tx_next;

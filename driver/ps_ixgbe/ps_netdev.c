@@ -59,6 +59,10 @@ static netdev_tx_t net_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	if (skb_linearize(skb))
 		goto drop;
+	if (skb_put_padto(skb, PS_FRAME_MIN)) {	/* frees it */
+		dev->stats.tx_dropped++;
+		return NETDEV_TX_OK;
+	}
 	dma = dma_map_single(&p->pdev->dev, skb->data, skb->len, DMA_TO_DEVICE);
 	if (dma_mapping_error(&p->pdev->dev, dma))
 		goto drop;

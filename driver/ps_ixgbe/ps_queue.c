@@ -227,7 +227,7 @@ static bool room_to_send(const struct ps_queue *q)
 static int send(struct ps_queue *q)
 {
 	struct ps_ring *r = &q->ring[PS_RING_TX];
-	struct ps_slot frame[PS_FRAGS_MAX];
+	struct ps_slot *frame = q->frame;
 	u32 before = q->tx_next;
 	int moved = 0, waiting = ps_ring_peek(r), n;
 

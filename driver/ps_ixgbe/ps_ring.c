@@ -73,7 +73,7 @@ int ps_frame_copy(const struct ps_ring *r, int waiting,
 		bytes += frame[n].len;
 	} while (frame[n++].flags & PS_F_MORE);
 	most = frame[0].flags & PS_F_TSO ? PS_TSO_MAX : PS_FRAME_MAX;
-	if (bytes < 14 || bytes > most || !offloads_fit(&frame[0]))
+	if (bytes < PS_FRAME_MIN || bytes > most || !offloads_fit(&frame[0]))
 		return -n;
 	return n;
 }

@@ -45,6 +45,7 @@
 #define PS_SLOTS_MAX	4096
 #define PS_EXTRA_MAX	16384	/* buffers beyond those of the two rings */
 #define PS_FRAGS_MAX	36	/* slots of a frame to send */
+#define PS_FRAME_MIN	17	/* bytes of a frame to send: the chip's limit */
 #define PS_FRAME_MAX	9724	/* bytes of a frame on the wire, without CRC */
 #define PS_TSO_MAX	65535	/* bytes of a frame to be segmented */
 #define PS_RSS_KEY_BYTES 40

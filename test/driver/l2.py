@@ -175,7 +175,8 @@ class Suite:
     def kill_busy(self):
         for i in range(8):
             self.g.start("ps_echo /dev/ps/xge0 2 9 >/tmp/out 2>&1 &")
-            self.sh("usleep 300000")
+            self.sh("i=0; until grep -q ready /tmp/out || [ $i -gt 200 ]; do "
+                    "usleep 50000; i=$((i + 1)); done")
             for k in range(60):
                 self.w.send(tcp(k))
             self.sh("kill -9 $!; wait $!; grep ready /tmp/out")

@@ -142,8 +142,7 @@ def reset_master(q):
 
 def reset_early(q):
     q.wr(0, 4)
-    q.wr(0, 1 << 26)
-    q.step(9)
+    q.wr(0, 1 << 26)            # time stands still: 0 ms later
     q.wr(0x5080, 0x700)
 
 

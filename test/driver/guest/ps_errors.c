@@ -80,9 +80,11 @@ int main(int argc, char **argv)
 	tx += PS_RING_TX * a.ring_slots;
 	tx[0] = (struct ps_slot){ .buf = 0, .len = 60 };
 	tx[1] = (struct ps_slot){ .buf = 1u << 31, .len = 60 };
-	h->ring[PS_RING_TX].tail = 2;
+	/* the chip hangs on less than 17 bytes */
+	tx[2] = (struct ps_slot){ .buf = a.buffers - 1, .len = 16 };
+	h->ring[PS_RING_TX].tail = 3;
 	expect("foreign buffers", ioctl(fd, PS_IOC_SYNC, &s), 0);
-	if (h->bad_slots != 2 || h->tx_frames) {
+	if (h->bad_slots != 3 || h->tx_frames) {
 		printf("errors: bad_slots %llu\n", (unsigned long long)h->bad_slots);
 		failures++;
 	}

@@ -132,7 +132,7 @@ static int frame_model(uint32_t waiting)
 			break;
 	}
 	n++;
-	if (bytes < 14 || bytes > (f->flags & PS_F_TSO ? 65535u : 9724u))
+	if (bytes < 17 || bytes > (f->flags & PS_F_TSO ? 65535u : 9724u))
 		return -(int)n;
 	if (f->flags & (PS_F_CSUM_IP | PS_F_CSUM_TCP | PS_F_CSUM_UDP | PS_F_TSO)) {
 		need = (uint32_t)f->l2_len + f->l3_len;
