@@ -32,6 +32,13 @@ static bool may_run(const struct tcp_rx *rx)
 	       (header(rx)->flags & all) == TCP_ACK;
 }
 
+/* A lone request has PSH: nothing more is looked at then. */
+static bool may_begin(const struct tcp_rx *rx)
+{
+	return rx->l4_len > TCP_BYTES && !(header(rx)->flags & TCP_PSH) &&
+	       may_run(rx);
+}
+
 static bool same_connection(const struct tcp_rx *a, const struct tcp_rx *b)
 {
 	return memcmp(a->l4, b->l4, offsetof(struct hdr_tcp, seq)) == 0 &&
@@ -78,23 +85,24 @@ void tcp_gro_find(struct tcp_gro *g, const struct tcp_rx *rx,
 	uint8_t open[SLOTS];	/* the last segment of each run */
 
 	memset(open, GRO_END, sizeof(open));
+	memset(g->next, GRO_END, sizeof(g->next));
 	g->joined = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		uint8_t *slot = &open[hash[i] / (UINT32_MAX / SLOTS + 1)];
 		uint32_t last = *slot;
 
-		g->next[i] = GRO_END;
-		*slot = GRO_END;
-		if (!may_run(&rx[i]))
+		if (last == GRO_END) {
+			if (may_begin(&rx[i]))
+				*slot = (uint8_t)i;
 			continue;
-		if (last != GRO_END && hash[last] == hash[i] &&
-		    goes_on(&rx[last], &rx[i])) {
-			g->next[last] = (uint8_t)i;
-			g->joined |= UINT64_C(1) << i;
-			if (rx[i].l4_len < rx[last].l4_len)
-				continue;
 		}
-		if (!(header(&rx[i])->flags & TCP_PSH))
-			*slot = (uint8_t)i;
+		*slot = may_begin(&rx[i]) ? (uint8_t)i : GRO_END;
+		if (hash[last] != hash[i] || !may_run(&rx[i]) ||
+		    !goes_on(&rx[last], &rx[i]))
+			continue;
+		g->next[last] = (uint8_t)i;
+		g->joined |= UINT64_C(1) << i;
+		if (rx[i].l4_len < rx[last].l4_len)
+			*slot = GRO_END;
 	}
 }

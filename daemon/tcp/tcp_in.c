@@ -739,15 +739,22 @@ void tcp_in_burst(struct tcp_env *env, const struct tcp_rx *rx,
 {
 	struct tcp_gro run;
 
+	if (n == 1) {
+		tcp_in(env, rx, *hash, now);
+		return;
+	}
 	env->now = now;
 	tcp_gro_find(&run, rx, hash, n);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t left = i;
 
+		if (run.next[i] == GRO_END && !(run.joined >> i & 1)) {
+			tcp_in(env, &rx[i], hash[i], now);
+			continue;
+		}
 		if (run.joined >> i & 1)
 			continue;
-		if (run.next[i] != GRO_END)
-			left = run_in(env, rx, &run, i, hash[i]);
+		left = run_in(env, rx, &run, i, hash[i]);
 		for (; left != GRO_END; left = run.next[left])
 			tcp_in(env, &rx[left], hash[left], now);
 	}
