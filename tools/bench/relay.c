@@ -3,7 +3,7 @@
  *
  *	relay -b DEVICE -a DEVICE [-a DEVICE] [-s SEED] [-D DELAY_US]
  *	      [-r MBIT] [-q BYTES] [-l LOSS_PPM] [-o REORDER_PPM] [-O EXTRA_US]
- *	      [-m MARK_BYTES] [-x]
+ *	      [-m MARK_BYTES] [-x] [-N]
  *
  *	  a0 --\                 queue of        on the line   held back
  *	        >-- lost? --> [ QUEUE bytes ] --> [ DELAY ] --> [ EXTRA ] --> b
@@ -16,7 +16,7 @@
  * later ones pass them, and marks ECN-capable ones CE (RFC 3168) while more
  * than MARK_BYTES wait.  What befalls the n-th frame depends on the seed alone.
  *
- * Prints "ready" and, on SIGTERM or SIGINT, one JSON object: frames, bytes,
+ * It takes a nice value of -20 for itself, but with -N.  Prints "ready" and, on SIGTERM or SIGINT, one JSON object: frames, bytes,
  * where frames were dropped, and how late (against the plan) they were sent.
  *
  * Memory      Frames lie in one pool of slots, in queues linked by number.
@@ -90,6 +90,7 @@ static struct {
 	uint64_t delay, extra;
 	double ns_per_byte;	/* 0: no limit */
 	uint64_t queue_bytes, mark_bytes;
+	bool as_is;		/* keeps the priority that it was given */
 	uint32_t loss_ppm, reorder_ppm;
 	uint64_t no_slot, send_failed;
 	uint64_t late[LATE_BUCKETS], late_max;
@@ -480,7 +481,7 @@ static int usage(void)
 {
 	fprintf(stderr, "usage: relay -b DEVICE -a DEVICE [-a DEVICE] [-s SEED] "
 			"[-D DELAY_US] [-r MBIT] [-q BYTES] [-l LOSS_PPM] "
-			"[-o REORDER_PPM] [-O EXTRA_US] [-m MARK_BYTES] [-x]\n");
+			"[-o REORDER_PPM] [-O EXTRA_US] [-m MARK_BYTES] [-x] [-N]\n");
 	return 2;
 }
 
@@ -490,7 +491,7 @@ static bool options(int argc, char **argv, uint64_t *seed)
 	int a = 0, opt;
 	bool back = false;
 
-	while ((opt = getopt(argc, argv, "a:b:s:D:r:q:l:o:O:m:x")) != -1) {
+	while ((opt = getopt(argc, argv, "a:b:s:D:r:q:l:o:O:m:xN")) != -1) {
 		uint64_t n = optarg ? strtoull(optarg, NULL, 10) : 0;
 
 		switch (opt) {
@@ -509,6 +510,7 @@ static bool options(int argc, char **argv, uint64_t *seed)
 		case 'O': g.extra = n * 1000; break;
 		case 'm': g.mark_bytes = n; break;
 		case 'x': back = true; break;
+		case 'N': g.as_is = true; break;
 		default: return false;
 		}
 	}
@@ -529,7 +531,8 @@ int main(int argc, char **argv)
 	}
 	/* A measuring instrument must not wait for what it measures. */
 	prctl(PR_SET_TIMERSLACK, 1);
-	setpriority(PRIO_PROCESS, 0, -20);
+	if (!g.as_is)
+		setpriority(PRIO_PROCESS, 0, -20);
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	printf("ready\n");
