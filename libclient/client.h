@@ -573,6 +573,8 @@ struct sock_info;
 /* 0 or -errno; a connection that is not there is CLOSED. */
 int info_get(struct mtcp_context *x, const struct conn *c,
 	     struct sock_info *out);
+/* The congestion control of @c, or of a new socket: enum cmd_cc. */
+uint32_t info_congestion(struct mtcp_context *x, const struct conn *c);
 void info_listener(const struct listener *l, struct sock_info *out);
 /* An option of a listener, in every engine; all that are set.  0, -errno. */
 int listener_option(struct mtcp_context *x, const struct listener *l,

@@ -58,6 +58,18 @@ int info_get(struct mtcp_context *x, const struct conn *c,
 	return err;
 }
 
+uint32_t info_congestion(struct mtcp_context *x, const struct conn *c)
+{
+	struct ctl_request req = { .type = CTL_INFO };	/* of a new one */
+	struct ctl_reply reply;
+
+	if (c && c->state == CONN_OPEN)
+		req.info.sock = c->sock;
+	if (ask(x, &req, &reply) || !reply.known.cc)
+		return CMD_CC_CUBIC;
+	return reply.known.cc;
+}
+
 void info_listener(const struct listener *l, struct sock_info *out)
 {
 	memset(out, 0, sizeof(*out));

@@ -430,12 +430,19 @@ static int get_timeout(const struct sock_opts *o, int name, void *val,
 	return give(val, len, &tv, sizeof(tv));
 }
 
-static int get_congestion(const struct sock_opts *o, void *val, socklen_t *len)
+static int get_congestion(struct mtcp_context *x, const struct target *t,
+			  void *val, socklen_t *len)
 {
-	char name[CC_NAME_BYTES] = "cubic";
+	const struct sock_opts *o = *t->opts;
+	char name[CC_NAME_BYTES] = "";
+	uint32_t cc;
 
 	if (o && o->set & 1u << CMD_OPT_CONGESTION)
-		strcpy(name, cc_names[o->value[CMD_OPT_CONGESTION]]);
+		cc = (uint32_t)o->value[CMD_OPT_CONGESTION];
+	else
+		cc = info_congestion(x, t->conn);
+	if (cc < CMD_CCS && cc_names[cc])
+		strcpy(name, cc_names[cc]);
 	return give(val, len, name, sizeof(name));
 }
 
@@ -517,7 +524,7 @@ static int get_option(struct mtcp_context *x, const struct target *t, int level,
 	if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
 		return get_timeout(o, name, val, len);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-		return get_congestion(o, val, len);
+		return get_congestion(x, t, val, len);
 	if (level == IPPROTO_TCP && name == TCP_FASTOPEN_CONNECT)
 		value = o && o->fastopen_connect;
 	else if (i)

@@ -18,7 +18,8 @@
  *	              (64 bits each) follow the request in the same packet; the
  *	              answer counts those that `peer` may take now
  *	OPTION        of a listener, in every engine (sockets' are CMD_OPTION)
- *	INFO       -> struct sock_info of a socket that we hold
+ *	INFO       -> struct sock_known of a socket that we hold; of socket 0:
+ *	              what a new one has
  *	PORT       -> the number of a port (CMD_OPT_PORT)
  *
  * A slab's class is published in the segment's header slab (layout.h,
@@ -128,6 +129,7 @@ struct ctl_reply {
 			uint16_t port;		/* network order */
 		} listen;
 		struct sock_info info;
+		struct sock_known known;	/* info is its begin */
 		struct { uint32_t port; } port;
 		struct { uint32_t held; } hold_many;
 		uint8_t bytes[176];

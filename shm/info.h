@@ -45,4 +45,12 @@ struct sock_info {
 _Static_assert(offsetof(struct sock_info, pacing_rate) == 104, "as Linux");
 _Static_assert(sizeof(struct sock_info) == 168, "as Linux");
 
+/* What INFO answers with: that, and what has no place in it. */
+struct sock_known {
+	struct sock_info info;
+	uint32_t cc;			/* enum cmd_cc; 0: not told */
+	uint32_t zero;
+};
+_Static_assert(sizeof(struct sock_known) == 176, "control ABI");
+
 #endif

@@ -214,7 +214,7 @@ struct client {
 	uint32_t op_context;		/* what it is about */
 	uint64_t op_listener;
 	int op_error;			/* errno, while it is undone */
-	struct sock_info op_info;	/* an engine fills it */
+	struct sock_known op_info;	/* an engine fills it */
 	struct hold_list *holds;	/* HOLD_MANY's, while it is undone */
 	uint64_t family;		/* forked from one another; with the uid */
 };

@@ -73,7 +73,18 @@ static void info_done(struct control *c, struct op *op)
 		client_fail(cl, -op->error, "there is no such socket");
 		return;
 	}
-	r.info = cl->op_info;
+	r.known = cl->op_info;
+	client_reply(cl, &r, NULL, 0);
+}
+
+/* What a socket has that nobody told anything. */
+static void info_default(struct client *cl)
+{
+	struct ctl_reply r = { 0 };
+	int cc = tcp_cc_find(cl->control->cfg->tcp.cc);
+
+	r.known.info.state = 7;		/* Linux's CLOSED */
+	r.known.cc = cc < 0 ? CMD_CC_CUBIC : (uint32_t)cc;
 	client_reply(cl, &r, NULL, 0);
 }
 
@@ -83,6 +94,10 @@ void info_request(struct client *cl, const struct ctl_request *req)
 	uint32_t engine = handle_engine(req->info.sock);
 	struct mail m = { .type = MAIL_INFO };
 
+	if (req->info.sock == HANDLE_NONE) {
+		info_default(cl);
+		return;
+	}
 	if (engine >= c->engine_count) {
 		client_fail(cl, ENOENT, "there is no such socket");
 		return;

@@ -119,13 +119,15 @@ static int hold_many(struct engine *e, const struct mail *m)
 static int info(struct engine *e, const struct mail *m)
 {
 	uint32_t conn = handle_index(m->info.sock);
+	struct sock_known *out = m->info.out;
 
 	if (handle_engine(m->info.sock) != e->cfg.index || conn == 0 ||
 	    conn > e->cfg.tcp.max_conns ||
 	    !tcp_conn_valid(e->tcp, conn, handle_generation(m->info.sock)) ||
 	    !socket_held(e, conn, m->info.client))
 		return -ENOENT;
-	tcp_sock_info(e->tcp, conn, m->info.out, e->now);
+	tcp_sock_info(e->tcp, conn, &out->info, e->now);
+	out->cc = tcp_cc_of(e->tcp, conn);
 	return 0;
 }
 

@@ -42,7 +42,7 @@ enum mail_type {
 	MAIL_OPTION,		/* .option: of a listener */
 	MAIL_PING,		/* is there a loop?  -> DONE */
 	MAIL_LIVE,		/* .config: struct engine_live, until DONE */
-	MAIL_INFO,		/* .info: struct sock_info of a socket */
+	MAIL_INFO,		/* .info: struct sock_known of a socket */
 	MAIL_CAPTURE,		/* .config.ptr: struct capture_job; NULL: none */
 	MAIL_FLIGHT,		/* .flight: struct tcp_flight of a connection */
 	/* engine to control */

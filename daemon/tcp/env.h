@@ -458,6 +458,9 @@ void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes);
 void rate_sent(struct tcp_env *env, struct tcb *t, seq_t end);
 /* cwnd is open and there is nothing to send. */
 void rate_app_limited(struct tcp_env *env, struct tcb *t);
+/* The last sample, bytes a second; 0: none was taken. */
+uint64_t rate_latest(const struct tcp_env *env, const struct tcb *t,
+		     bool *app_limited);
 void rate_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes);
 /* snd_una has moved by @acked.  true: @out holds a rate. */
 bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,

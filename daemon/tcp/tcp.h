@@ -442,6 +442,8 @@ int flight_report(struct tcp_env *env, uint32_t conn, uint32_t generation,
 		  struct tcp_flight *out, mono_t now);
 
 /* TCP_INFO of a connection. */
+/* Its congestion control, enum cmd_cc. */
+uint32_t tcp_cc_of(const struct tcp_env *env, uint32_t conn);
 void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
 		   mono_t now);
 

@@ -150,6 +150,7 @@ static void begin(struct flight_record *r, uint32_t conn, const struct tcb *t,
 	r->retransmits = t->retransmits;
 	r->cur_retransmits = r->prev_retransmits = t->retransmits;
 	r->cur_una = r->prev_una = t->snd_una;
+	r->acked = t->snd_una - (t->iss + 1);
 }
 
 /* An epoch is over.  One much longer (nothing was noted) is cut to its end,
@@ -170,6 +171,7 @@ static void rotate(struct flight_record *r, const struct tcb *t, uint64_t now,
 		r->prev_us[r->limit] = tail;
 	}
 	r->prev_una = r->cur_una;
+	r->acked += t->snd_una - r->cur_una;
 	r->prev_retransmits = r->cur_retransmits;
 	r->cur_una = t->snd_una;
 	r->cur_retransmits = t->retransmits;
@@ -232,6 +234,17 @@ void flight_note(struct tcp_env *env, const struct tcb *t)
 	r->limit = (uint8_t)limit;
 	if (!r->cur_us[limit] && (limit > FLIGHT_APP || was > FLIGHT_APP))
 		write_event(r, now, FLIGHT_EVENT_LIMIT, t->cwnd, t->snd_wnd);
+}
+
+uint64_t flight_acked(const struct tcp_env *env, const struct tcb *t)
+{
+	uint32_t conn = tcb_index(env, t);
+	const struct flight_record *r = &env->flight[conn & env->flight_mask];
+	seq_t una = snd_data_una(t);
+
+	if (!is_mine(r, conn, t) || seq_lt(una, r->cur_una))
+		return una - (t->iss + 1);
+	return r->acked + (una - r->cur_una);
 }
 
 /* ---- what it says ---- */

@@ -54,7 +54,7 @@ struct flight_record {
 	uint64_t born_us;
 	uint32_t cur_una, prev_una;	/* snd_una at their begins */
 	uint32_t cur_retransmits, prev_retransmits;
-	uint8_t pad[8];		/* events begin a line */
+	uint64_t acked;			/* bytes, up to cur_una */
 	struct flight_event event[FLIGHT_EVENTS];
 };
 _Static_assert(offsetof(struct flight_record, total_us) == 64, "line 0");
@@ -64,5 +64,9 @@ int flight_init(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg);
 
 /* Looks at @t as it is and charges the time that passed. */
 void flight_note(struct tcp_env *env, const struct tcb *t);
+
+/* Bytes of ours that were acknowledged.  Sequence numbers wrap: what was before
+ * the record began is known modulo 2^32, and it counts to 2 GiB a second. */
+uint64_t flight_acked(const struct tcp_env *env, const struct tcb *t);
 
 #endif

@@ -192,7 +192,8 @@ static void info_times(const struct tcp_env *env, const struct tcb *t,
 	out->last_ack_recv_ms = out->last_data_recv_ms;
 }
 
-static void info_sending(const struct tcb *t, struct sock_info *out)
+static void info_sending(const struct tcp_env *env, const struct tcb *t,
+			 struct sock_info *out)
 {
 	out->snd_mss = t->mss;
 	out->unacked = segments(t->snd_nxt - t->snd_una, t->mss);
@@ -202,7 +203,7 @@ static void info_sending(const struct tcb *t, struct sock_info *out)
 	out->notsent_bytes = seq_lt(t->snd_nxt, t->snd_end) ?
 			     t->snd_end - t->snd_nxt : 0;
 	out->total_retrans = t->retransmits;
-	out->bytes_acked = snd_data_una(t) - (t->iss + 1);
+	out->bytes_acked = flight_acked(env, t);
 	out->pmtu = t->pmtu && t->pmtu < t->mtu ? t->pmtu : t->mtu;
 }
 
@@ -216,7 +217,39 @@ static void info_recovery(const struct tcp_env *env, const struct tcb *t,
 		return;
 	out->sacked = segments(x->sent.sacked, t->mss);
 	out->lost = segments(x->sent.lost, t->mss);
-	out->min_rtt_us = x->rec.min_rtt_us;
+}
+
+/* Linux's TCP_CA_*: open, disorder, CWR, recovery, loss. */
+static uint8_t ca_state(const struct tcp_env *env, const struct tcb *t)
+{
+	const struct tcb_ext *x = ext_of(env, t);
+
+	if (t->retries || (x && x->rec.state == REC_LOSS))
+		return 4;
+	if (t->flags & T_RECOVERY)
+		return 3;
+	if (x && x->cwr && seq_leq(t->snd_una, x->cwr_end))
+		return 2;
+	return t->dupacks || (x && x->sent.sacked);
+}
+
+static void info_rates(const struct tcp_env *env, const struct tcb *t,
+		       struct sock_info *out)
+{
+	const struct tcb_ext *x = ext_of(env, t);
+	uint32_t most = set_of(env, t)->pacing_rate;
+	bool limited;
+
+	out->max_pacing_rate = most && most != UINT32_MAX ? most : UINT64_MAX;
+	out->pacing_rate = x && x->pace_rate < out->max_pacing_rate &&
+			   x->pace_rate ? x->pace_rate : out->max_pacing_rate;
+	out->delivery_rate = rate_latest(env, t, &limited);
+	out->limited = limited;
+}
+
+uint32_t tcp_cc_of(const struct tcp_env *env, uint32_t conn)
+{
+	return tcb_at(env, conn)->cc;
 }
 
 void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
@@ -228,16 +261,17 @@ void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
 	env->now = now;
 	memset(out, 0, sizeof(*out));
 	out->state = linux_state(t->state);
-	out->ca_state = t->flags & T_RECOVERY ? 3 : t->retries ? 4 : 0;
+	out->ca_state = ca_state(env, t);
 	out->retransmits = t->retries;
 	out->probes = t->keep_probes;
 	out->backoff = t->backoff;
 	out->options = options_of(t);
 	out->wscales = (uint8_t)(t->snd_wscale | t->rcv_wscale << 4);
 	info_times(env, t, out);
-	info_sending(t, out);
+	info_sending(env, t, out);
+	info_rates(env, t, out);
 	info_recovery(env, t, out);
-	out->max_pacing_rate = set_of(env, t)->pacing_rate;
+	out->min_rtt_us = rec_min_rtt(env, t);
 	out->rcv_mss = t->rcv_mss;
 	out->rcv_ssthresh = t->rcv_adv - t->rcv_nxt;
 	out->rcv_space = recv_limit(env, t);

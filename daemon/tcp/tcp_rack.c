@@ -33,11 +33,23 @@ uint32_t rec_pipe(const struct tcp_env *env, const struct tcb *t)
 	return flight > gone ? flight - gone : 0;
 }
 
+static uint32_t remembered_rtt(const struct tcb *t)
+{
+	return (uint32_t)((uint64_t)t->srtt_us *
+			  (t->min_rtt ? t->min_rtt : MIN_RTT_WHOLE) /
+			  MIN_RTT_WHOLE);
+}
+
+uint32_t rec_min_rtt(const struct tcp_env *env, const struct tcb *t)
+{
+	const struct tcb_ext *x = ext_of(env, t);
+
+	return x && x->rec.min_rtt_us ? x->rec.min_rtt_us : remembered_rtt(t);
+}
+
 void rec_init(const struct tcp_env *env, const struct tcb *t, struct rec *k)
 {
-	k->min_rtt_us = (uint32_t)((uint64_t)t->srtt_us *
-				   (t->min_rtt ? t->min_rtt : MIN_RTT_WHOLE) /
-				   MIN_RTT_WHOLE);
+	k->min_rtt_us = remembered_rtt(t);
 	k->half_ms = now_ms(env);
 	k->reordering = t->reordering;
 	k->mult = t->reo_mult;
@@ -46,11 +58,11 @@ void rec_init(const struct tcp_env *env, const struct tcb *t, struct rec *k)
 
 void rec_keep(struct tcb *t, const struct rec *k)
 {
-	uint64_t share = t->srtt_us ? (uint64_t)k->min_rtt_us * MIN_RTT_WHOLE /
-				      t->srtt_us : 0;
+	/* Rounded up: with every flight a little of it is forgotten. */
+	uint64_t share = t->srtt_us ? ((uint64_t)k->min_rtt_us * MIN_RTT_WHOLE +
+				       t->srtt_us - 1) / t->srtt_us : 0;
 
-	t->min_rtt = share < 1 ? 1u : share > MIN_RTT_WHOLE - 1u ? 0 :
-		     (uint32_t)share & 63u;
+	t->min_rtt = share < MIN_RTT_WHOLE ? (uint32_t)share & 63u : 0;
 	t->reordering = k->reordering & 1u;
 	t->reo_mult = k->mult;
 	t->reo_persist = k->persist & 31u;

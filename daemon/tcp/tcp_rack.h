@@ -70,6 +70,8 @@ struct seg;
 /* What a connection knows of its path outlives the extension. */
 void rec_init(const struct tcp_env *env, const struct tcb *t, struct rec *k);
 void rec_keep(struct tcb *t, const struct rec *k);
+/* Of the last minutes, _us; 0: no sample yet. */
+uint32_t rec_min_rtt(const struct tcp_env *env, const struct tcb *t);
 /* A report may still come that tells what the last loss was: for a while the
  * extension stays although all is acknowledged. */
 bool rec_keeps(const struct rec *k);

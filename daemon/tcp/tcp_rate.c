@@ -79,7 +79,7 @@ void rate_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes)
 }
 
 /* 4.1.2.3: the slower one of sending and acknowledging. */
-static void measure(const struct rate_rec *r, const struct rate_mark *m,
+static void measure(struct rate_rec *r, const struct rate_mark *m,
 		    uint64_t now_us, struct cc_sample *out)
 {
 	uint64_t send = m->sent_us - m->first_sent_us;
@@ -93,6 +93,16 @@ static void measure(const struct rate_rec *r, const struct rate_mark *m,
 	out->rate = 0;
 	if (interval)
 		out->rate = (r->delivered - m->delivered) * 1000000 / interval;
+	r->rate = out->rate ? out->rate : r->rate;
+}
+
+uint64_t rate_latest(const struct tcp_env *env, const struct tcb *t,
+		     bool *app_limited)
+{
+	const struct rate_rec *r = rec_of(env, ext_of(env, t));
+
+	*app_limited = r && r->app_limited;
+	return r ? r->rate : 0;
 }
 
 bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,

@@ -38,6 +38,7 @@ struct rate_rec {
 	seq_t marked;		/* end of the newest mark */
 	uint64_t delivered, delivered_us;
 	uint64_t first_sent_us;	/* of the flight being measured */
+	uint64_t rate;		/* the last sample, bytes a second */
 	uint64_t lost;
 	uint64_t app_limited;	/* delivered count at which that ends; 0: not */
 	struct rate_mark mark[RATE_MARKS];

@@ -114,6 +114,7 @@ static void on_info(struct fake *f, struct ctl_reply *r)
 	uint32_t n = f->infos++;
 
 	r->info = f->info;
+	r->known.cc = f->cc;
 	if (n < 4 && f->info_states[n])
 		r->info.state = f->info_states[n];
 }
@@ -149,6 +150,7 @@ static void serve(struct fake *f, const struct ctl_request *req)
 		f->options++;
 		break;
 	case CTL_INFO:
+		f->info_sock = req->info.sock;
 		on_info(f, &r);
 		break;
 	case CTL_PORT:

@@ -45,6 +45,8 @@ struct fake {
 	_Atomic uint32_t options, infos;	/* answered */
 	struct { uint32_t name; int32_t value; } option;	/* the last */
 	struct sock_info info;		/* to answer INFO with */
+	uint32_t cc;			/* and with it */
+	uint64_t info_sock;		/* the last one that was asked for */
 	_Atomic uint8_t info_states[4];	/* of the next INFOs; 0: as info */
 	int listen_error;		/* to answer the next LISTEN with */
 	uint32_t next_block[BLOCK_CLASSES];

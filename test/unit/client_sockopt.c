@@ -359,6 +359,40 @@ static void device(void **state)
 
 /* ---- what the daemon is asked ---- */
 
+static void congestion_is(int s, const char *name)
+{
+	char got[16] = "";
+	socklen_t len = sizeof(got);
+
+	assert_int_equal(mtcp_getsockopt(m, s, IPPROTO_TCP, TCP_CONGESTION, got,
+					 &len), 0);
+	assert_string_equal(got, name);
+}
+
+/* The daemon's default, what a listener gave, what was set here. */
+static void congestion(void **state)
+{
+	int s = new_socket();
+
+	(void)state;
+	congestion_is(s, "cubic");	/* an older daemon does not say */
+	f.cc = CMD_CC_BBR;
+	congestion_is(s, "bbr");
+	assert_int_equal(f.info_sock, 0);
+	finish(start(s));
+	f.cc = CMD_CC_DCTCP;
+	congestion_is(s, "dctcp");
+	assert_true(f.info_sock != 0);
+	f.cc = 77;
+	congestion_is(s, "");
+	assert_int_equal(mtcp_setsockopt(m, s, IPPROTO_TCP, TCP_CONGESTION,
+					 "reno", 4), 0);
+	congestion_is(s, "reno");
+	f.cc = 0;
+	f.infos = 0;
+	mtcp_close(m, s);
+}
+
 static void information(void **state)
 {
 	struct tcp_info info;
@@ -582,7 +616,7 @@ int main(void)
 		T(unknown),
 		T(low_water),
 		T(device),
-		T(information),
+		T(congestion), T(information),
 		T(close_lingers),
 		T(close_lingers_no_longer),
 		T(close_does_not_linger),

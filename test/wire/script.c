@@ -660,8 +660,7 @@ static bool do_event(struct script *s, char *args)
 	return e->value != TCP_EVENT_ERROR || event_error(s, detail);
 }
 
-/* "NAME N" or "NAME N..M" against @got. */
-static bool compare_count(struct script *s, const char *args, uint64_t got)
+bool script_compare(struct script *s, const char *args, uint64_t got)
 {
 	const char *number = strchr(args, ' '), *dots = strstr(args, "..");
 	uint64_t from = number ? strtoull(number, NULL, 0) : 0;
@@ -680,7 +679,7 @@ static bool do_drop(struct script *s, char *args)
 	d = FIND(drops, name);
 	if (!d)
 		return fail(s, "unknown drop '%s'", name);
-	return compare_count(s, args,
+	return script_compare(s, args,
 			     counter_get(&tcp_stats(s->w->env)->drops[d->value]));
 }
 
@@ -694,7 +693,7 @@ static bool do_stat(struct script *s, char *args)
 		if (strcmp(stats[i].name, name) == 0) {
 			c = (const counter_t *)((const char *)
 				tcp_stats(s->w->env) + stats[i].offset);
-			return compare_count(s, args, counter_get(c));
+			return script_compare(s, args, counter_get(c));
 		}
 	return fail(s, "unknown counter '%s'", name);
 }
@@ -713,7 +712,7 @@ static const struct {
 	{ "listener", do_listener_option },
 	{ "icmp", do_icmp }, { "listen", do_listen },
 	{ "passive", script_passive }, { "active", script_active },
-	{ "enter", script_enter },
+	{ "enter", script_enter }, { "info", script_info },
 	{ "iss_differs", script_iss_differs },
 	{ "iss_goes_on", script_iss_goes_on },
 	{ "unlisten", do_unlisten }, { "connect", do_connect },

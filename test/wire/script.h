@@ -35,6 +35,8 @@
  *	state NAME			event NAME [ERRNO]	event none
  *	drop NAME N			stat NAME N[..M]	accepting N
  *
+ *	info NAME N[..M]		a field of TCP_INFO (struct sock_info)
+ *
  *	iss_differs N			iss_goes_on N	(RFC 6528)
  *
  * At the end of a case nothing may be left: no segment that the script does
@@ -69,10 +71,14 @@ bool script_fail(struct script *s, const char *fmt, ...);
 /* True, and told in @s->err: an expectation of the world's own is broken. */
 bool script_broken(struct script *s);
 
+/* "NAME N" or "NAME N..M" against @got. */
+bool script_compare(struct script *s, const char *args, uint64_t got);
+
 /* script_enter.c: lines that do what several could. */
 bool script_passive(struct script *s, char *args);
 bool script_active(struct script *s, char *args);
 bool script_enter(struct script *s, char *args);
+bool script_info(struct script *s, char *args);
 bool script_iss_differs(struct script *s, char *args);
 bool script_iss_goes_on(struct script *s, char *args);
 

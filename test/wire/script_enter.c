@@ -10,6 +10,7 @@
 
 #include "net/hdr.h"
 #include "script.h"
+#include "shm/info.h"
 
 bool script_broken(struct script *s)
 {
@@ -150,4 +151,47 @@ bool script_iss_goes_on(struct script *s, char *args)
 	s->iss_before = now;
 	return !n || (grown >= n && grown < UINT32_MAX / 2) ||
 	       script_fail(s, "expected %u or more, got %d", n, (int)grown);
+}
+
+/* ---- info: what TCP_INFO says ---- */
+
+#define FIELD(name) { #name, offsetof(struct sock_info, name), \
+		      sizeof(((struct sock_info *)0)->name) }
+
+static const struct {
+	const char *name;
+	size_t offset, bytes;
+} fields[] = {
+	FIELD(state), FIELD(ca_state), FIELD(retransmits), FIELD(probes),
+	FIELD(backoff), FIELD(options), FIELD(wscales), FIELD(limited),
+	FIELD(rto_us), FIELD(snd_mss), FIELD(rcv_mss), FIELD(unacked),
+	FIELD(sacked), FIELD(lost), FIELD(pmtu), FIELD(rtt_us),
+	FIELD(rttvar_us), FIELD(snd_ssthresh), FIELD(snd_cwnd), FIELD(advmss),
+	FIELD(reordering), FIELD(total_retrans), FIELD(pacing_rate),
+	FIELD(max_pacing_rate), FIELD(bytes_acked), FIELD(notsent_bytes),
+	FIELD(min_rtt_us), FIELD(delivery_rate),
+};
+
+static uint64_t field_of(const struct sock_info *info, size_t i)
+{
+	const char *at = (const char *)info + fields[i].offset;
+	uint64_t value = 0;
+
+	memcpy(&value, at, fields[i].bytes);	/* little-endian hosts */
+	return value;
+}
+
+bool script_info(struct script *s, char *args)
+{
+	struct sock_info info;
+	char name[64] = "";
+
+	if (!s->w->peers[s->peer].conn)
+		return script_fail(s, "no connection");
+	tcp_sock_info(s->w->env, s->w->peers[s->peer].conn, &info, s->w->now);
+	sscanf(args, "%63s", name);
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (strcmp(fields[i].name, name) == 0)
+			return script_compare(s, args, field_of(&info, i));
+	return script_fail(s, "unknown field '%s'", name);
 }
