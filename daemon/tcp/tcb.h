@@ -252,8 +252,11 @@ struct tcb_ext {
 	uint16_t pmtu_probe;		/* its size, IP bytes; 0: none */
 	uint16_t pmtu_fails;		/* probes lost in this search */
 	seq_t cwr_end;			/* with cwr: one reduction until then */
-	uint8_t cwr, pad8;
+	uint8_t cwr;
+	uint8_t unused;			/* cwnd is not what limits, since: */
 	uint16_t pad16;
+	uint32_t unused_ms;
+	uint32_t used;			/* most that was in flight since then */
 	uint32_t rate;			/* struct rate_rec, 0: none */
 	struct wheel_node pace;		/* tcp_pace.c: wakes the connection */
 	uint64_t pace_ns;		/* when the next segment may leave */
@@ -265,6 +268,8 @@ struct tcb_ext {
 	struct rec rec;
 	uint32_t find;			/* an extent in flight, 0: none */
 	seq_t find_seq;			/* and where it begins */
+	uint32_t flight;		/* most in flight, until this is */
+	seq_t flight_end;		/* acknowledged; flight 0: unknown */
 	uint32_t pad;
 };
 _Static_assert(sizeof(struct tcb_ext) % 8 == 0, "of pools");

@@ -3,11 +3,13 @@
  *
  * An algorithm (cc.h) sees a window and its own state.  What is the same for
  * all of them is here: that cwnd grows only while it is what holds sending
- * back (RFC 7661), restarting after an idle time, and for how long an idle
- * connection keeps what its algorithm learned.
+ * back, that it shrinks while it is not (RFC 7661, by Linux's rule), restarting
+ * after an idle time, and for how long an idle connection keeps what its
+ * algorithm learned.
  */
 #include "tcp/env.h"
 
+#define VALID_PERCENT	75u	/* of cwnd: ssthresh where it was not used */
 #define KEEP_MS		10000u	/* what was learned, without data in flight */
 
 void cong_view(const struct tcp_env *env, const struct tcb *t,
@@ -51,6 +53,23 @@ void cong_choose(struct tcp_env *env, struct tcb *t, uint32_t number)
 	cong_init(env, t, x);
 }
 
+/* The most that was in flight in the window that this ACK is of: the last ACKs
+ * of a burst tell of the burst's window, not of what is left of it. */
+static uint32_t most_in_flight(const struct tcp_env *env, const struct tcb *t,
+			       uint32_t flight)
+{
+	struct tcb_ext *x = ext_of(env, t);
+
+	if (!x)
+		return flight;
+	if (!x->flight || flight > x->flight ||
+	    seq_gt(t->snd_una, x->flight_end)) {
+		x->flight = flight;
+		x->flight_end = t->snd_nxt;
+	}
+	return x->flight;
+}
+
 /* cwnd was used: half of it in slow start, where it doubles meanwhile, else
  * all of it (RFC 7661 4.2, RFC 9438 5.8). */
 static bool limited(const struct tcb *t, uint32_t flight)
@@ -91,16 +110,59 @@ void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes)
 	rate_lost(env, t, bytes);
 }
 
+/*
+ * What a window says of the path is worth less for every RTO in which not all
+ * of it was used.  RFC 7661 lets it stand for five minutes and goes down to
+ * pipeACK at the first loss; Linux goes half the way down to what was used, to
+ * the initial window at least, once an RTO, and so does this: ssthresh keeps
+ * three quarters of what it was, and slow start brings it back in no time.
+ */
+static void shrink_unused(struct tcp_env *env, struct tcb *t, uint32_t flight)
+{
+	uint32_t least = env->cfg.initial_cwnd * t->mss, kept;
+	struct tcb_ext *x;
+
+	if (t->cwnd <= least || (t->flags & (T_RECOVERY | T_WANT_SENT)))
+		return;
+	x = conn_ext(env, t);
+	if (!x->unused) {
+		x->unused = 1;
+		x->unused_ms = now_ms(env);
+		x->used = 0;
+	}
+	if (flight > x->used)
+		x->used = flight;
+	if (now_ms(env) - x->unused_ms < t->rto_ms)
+		return;
+	x->unused = 0;
+	least = x->used > least ? x->used : least;
+	if (least >= t->cwnd)
+		return;
+	kept = (uint32_t)((uint64_t)t->cwnd * VALID_PERCENT / 100);
+	if (t->ssthresh < kept)
+		t->ssthresh = kept;
+	t->cwnd = (t->cwnd + least) / 2;
+	cong_event(env, t, CC_IDLE);
+}
+
 void cong_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		uint32_t flight)
 {
 	struct cc_window w;
+	uint32_t used;
 
 	if (cc_at(t->cc)->sample) {
 		sampled(env, t, acked);
 		return;
 	}
-	if (!limited(t, flight) || env->ack_marked)
+	used = most_in_flight(env, t, flight);
+	if (!limited(t, used)) {
+		shrink_unused(env, t, used);
+		return;
+	}
+	if (t->ext)
+		ext_of(env, t)->unused = 0;
+	if (env->ack_marked)
 		return;
 	cong_view(env, t, &w);
 	w.flight = flight;
@@ -179,7 +241,7 @@ bool cong_keeps(const struct tcp_env *env, const struct tcb *t)
 	const struct cc_ops *cc = cc_at(t->cc);
 	const struct tcb_ext *x = ext_of(env, t);
 
-	return x && (rec_keeps(&x->rec) || (cc->keeps && cc->keeps(&x->cc)));
+	return x && (rec_keeps(&x->rec) || x->unused || (cc->keeps && cc->keeps(&x->cc)));
 }
 
 void cong_rest(const struct tcp_env *env, struct tcb *t)
