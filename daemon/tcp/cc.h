@@ -37,7 +37,7 @@ struct cc_window {		/* the part of a connection that it may see */
 	uint32_t flight;	/* bytes in flight before this ACK */
 	uint32_t srtt_us;
 	uint32_t rtt_us;	/* of this ACK; 0: it measured none */
-	uint32_t now_ms;
+	uint32_t now_ms, now_us;
 	seq_t snd_una, snd_nxt;	/* after this ACK */
 	bool paced;		/* segments leave at a rate, not in bursts */
 	bool css;		/* out: left slow start because of delay */
@@ -101,10 +101,13 @@ struct cc_bbr {			/* draft-ietf-ccwg-bbr 2 */
 	uint32_t up_count, up_acks;	/* bytes acked a byte more */
 	uint32_t prior_cwnd;
 	uint32_t salt;
+	uint32_t extra[2];	/* acknowledged in bunches: 5 rounds each */
+	uint32_t bunch_us, bunch;	/* begin of an interval, bytes in it */
 	uint8_t state;		/* enum bbr_state */
 	uint8_t full_rounds, full;	/* the pipe was full once */
 	uint8_t up_rounds;
-	uint8_t loss_in_round, round_start, pad[2];
+	uint8_t loss_in_round, round_start;
+	uint8_t extra_rounds, pad;
 };
 
 union cc_state {
@@ -112,9 +115,9 @@ union cc_state {
 	struct cc_cubic cubic;
 	struct cc_dctcp dctcp;
 	struct cc_bbr bbr;
-	uint64_t words[16];
+	uint64_t words[18];
 };
-_Static_assert(sizeof(union cc_state) == 128, "part of the extension");
+_Static_assert(sizeof(union cc_state) == 144, "part of the extension");
 
 enum cc_event {
 	CC_TIMEOUT,		/* a retransmission timeout; after ssthresh() */

@@ -24,6 +24,7 @@
 #define MARGIN_PERCENT	99u		/* of pacing, 5.6.2 */
 #define FULL_BW_ROUNDS	3
 #define FULL_LOSSES	6
+#define EXTRA_ROUNDS	5u		/* of each half of the filter */
 #define MIN_RTT_MS	10000u
 #define PROBE_RTT_MS	5000u
 #define PROBE_RTT_TIME_MS 200u
@@ -113,6 +114,42 @@ static void learn_bandwidth(struct cc_bbr *b, const struct cc_sample *rs)
 	if (rs->rate > b->bw_max[1] && (rs->rate > max_bw(b) ||
 					!rs->app_limited))
 		b->bw_max[1] = rs->rate;
+}
+
+/*
+ * 5.5.9: what came in this interval beyond bandwidth times its length was held
+ * back on the way and acknowledged in a bunch; as much has to be in flight on
+ * top so that the pipe does not run dry while the next one is held back.  The
+ * most of the last ten rounds, of one before the pipe was full.
+ */
+static void learn_bunches(struct cc_bbr *b, const struct cc_window *w,
+			  uint32_t acked)
+{
+	uint64_t expected = bandwidth(b) * (w->now_us - b->bunch_us) / 1000000;
+	uint64_t extra;
+
+	if (b->round_start &&
+	    ++b->extra_rounds >= (b->full ? EXTRA_ROUNDS : 1)) {
+		b->extra_rounds = 0;
+		b->extra[0] = b->extra[1];
+		b->extra[1] = 0;
+	}
+	if (b->bunch <= expected) {
+		b->bunch = 0;
+		b->bunch_us = w->now_us;
+		expected = 0;
+	}
+	b->bunch += acked;
+	extra = b->bunch > expected ? b->bunch - expected : 0;
+	if (extra > w->cwnd)
+		extra = w->cwnd;
+	if (extra > b->extra[1])
+		b->extra[1] = (uint32_t)extra;
+}
+
+static uint32_t extra_acked(const struct cc_bbr *b)
+{
+	return b->extra[0] > b->extra[1] ? b->extra[0] : b->extra[1];
 }
 
 static bool probing(const struct cc_bbr *b)
@@ -406,7 +443,8 @@ static void set_cwnd(struct cc_bbr *b, struct cc_window *w, uint32_t acked,
 		     uint64_t delivered)
 {
 	uint32_t most = quantized(b, w, bdp(b, w, bandwidth(b),
-					    gain[b->state].cwnd));
+					    gain[b->state].cwnd) +
+				  extra_acked(b));
 
 	if (b->full) {
 		w->cwnd += acked;
@@ -428,6 +466,8 @@ static void sample(union cc_state *s, struct cc_window *w,
 	struct cc_bbr *b = &s->bbr;
 
 	learn_bandwidth(b, rs);
+	if (max_bw(b))
+		learn_bunches(b, w, rs->acked);
 	check_startup(b, w, rs);
 	if (b->state == BBR_DRAIN && w->flight <= bdp(b, w, max_bw(b), 100))
 		begin_down(b, w);

@@ -449,6 +449,10 @@ void cong_rest(const struct tcp_env *env, struct tcb *t);
 
 /* The same in recovery, or with the ACK that ended it. */
 void cong_recovering(struct tcp_env *env, struct tcb *t, uint32_t acked);
+/* The same for the ACK that ended it. */
+void cong_recovered(struct tcp_env *env, struct tcb *t, uint32_t acked);
+/* Does it model the path?  Then @acked is what arrived, SACKed or not. */
+bool cong_samples(const struct tcb *t);
 /* Bytes that are taken to be lost: retransmitted for the first time. */
 void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes);
 

@@ -153,7 +153,10 @@ static void ack_reno(struct tcp_env *env, struct tcb *t, uint32_t acked,
 
 	if (t->flags & T_RECOVERY) {
 		restart = recovery_acked(env, t, acked);
-		cong_recovering(env, t, acked);
+		if (t->flags & T_RECOVERY)
+			cong_recovering(env, t, acked);
+		else
+			cong_recovered(env, t, acked);
 	} else {
 		t->dupacks = 0;
 		cong_acked(env, t, acked, flight);
@@ -172,8 +175,10 @@ static void progress(struct tcp_env *env, struct tcb *t, const struct seg *s)
 
 	env->ack_rtt_us = 0;
 	take_rtt(env, t, s);
-	if (t->sack && t->ext)
+	if (t->sack && t->ext && ext_of(env, t)->sent.head)
 		xmit_acked(env, t, s->ack, &n);
+	else
+		n.delivered = acked;	/* a lone one */
 	send_acked(env, t, s->ack);
 	t->snd_una = s->ack;
 	if (seq_lt(t->snd_nxt, s->ack)) {

@@ -22,6 +22,7 @@ void cong_view(const struct tcp_env *env, const struct tcb *t,
 	w->srtt_us = t->srtt_us;
 	w->rtt_us = env->ack_rtt_us;
 	w->now_ms = now_ms(env);
+	w->now_us = (uint32_t)env->now.us;
 	w->snd_una = t->snd_una;
 	w->snd_nxt = t->snd_nxt;
 	w->paced = pace_is_on(env, t);
@@ -98,11 +99,22 @@ static void sampled(struct tcp_env *env, struct tcb *t, uint32_t acked)
 
 void cong_recovering(struct tcp_env *env, struct tcb *t, uint32_t acked)
 {
+	if (cc_at(t->cc)->sample)
+		sampled(env, t, acked);
+}
+
+void cong_recovered(struct tcp_env *env, struct tcb *t, uint32_t acked)
+{
 	if (!cc_at(t->cc)->sample)
 		return;
-	if (!(t->flags & T_RECOVERY) && t->cwnd < t->ssthresh)
+	if (t->cwnd < t->ssthresh && t->ssthresh != CC_SSTHRESH_NONE)
 		t->cwnd = t->ssthresh;	/* as before the loss; it is paced */
 	sampled(env, t, acked);
+}
+
+bool cong_samples(const struct tcb *t)
+{
+	return cc_at(t->cc)->sample != NULL;
 }
 
 void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes)

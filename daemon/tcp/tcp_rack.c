@@ -486,7 +486,7 @@ static void recovered(struct tcp_env *env, struct tcb *t, uint32_t acked,
 	if (timeout)
 		cong_acked(env, t, acked, flight);
 	else
-		cong_recovering(env, t, acked);
+		cong_recovered(env, t, acked);
 }
 
 void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
@@ -494,6 +494,7 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 {
 	struct tcb_ext *x = conn_ext(env, t);
 	struct sack_dup d = { 0 };
+	uint32_t told;
 	bool undone;
 
 	if ((s->opt.has & OPT_SACK) &&
@@ -503,6 +504,8 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 		return;
 	if (n->delivered && x->rec.probe_due)	/* no longer needed */
 		x->rec.probe_due = x->rec.probing = 0;
+	/* A model of the path counts what arrives, not what is in order. */
+	told = cong_samples(t) ? n->delivered : acked;
 	if (!x->sent.sacked)
 		x->rec.sacked_segs = 0;
 	if (n->reordered) {
@@ -513,11 +516,11 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 	probe_answered(env, t, s, acked, &d);
 	undone = try_undo(env, t, s, n, acked, &d);
 	if (x->rec.state != REC_OPEN && seq_geq(t->snd_una, x->recover)) {
-		recovered(env, t, acked, flight);
+		recovered(env, t, told, flight);
 	} else if (acked && !undone && x->rec.state != REC_RECOVERY) {
-		cong_acked(env, t, acked, flight);
-	} else if (acked) {
-		cong_recovering(env, t, acked);
+		cong_acked(env, t, told, flight);
+	} else if (told) {
+		cong_recovering(env, t, told);
 	}
 	if (!x->sent.lost)
 		t->flags &= ~T_REXMIT;

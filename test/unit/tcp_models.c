@@ -186,6 +186,64 @@ static void test_bbr_startup_loss(void **state)
 	assert_true(f.s.bbr.inflight_hi < UINT32_MAX);
 }
 
+/* A round at @percent of the pipe's rate, whose ACKs come every @gap_us, all
+ * that was delivered meanwhile in one. */
+static void ack_bunches(struct flow *f, uint64_t *delivered, uint32_t gap_us,
+			uint32_t percent)
+{
+	uint64_t before = *delivered;
+
+	for (uint32_t us = 0; us < RTT_US; us += gap_us) {
+		struct cc_sample rs = { .acked = BW / 1000000 * gap_us *
+						 percent / 100,
+					.tx_in_flight = 200 * MSS };
+
+		*delivered += rs.acked;
+		rs.delivered = *delivered;
+		f->w.now_us += gap_us;
+		f->w.now_ms = f->w.now_us / 1000;
+		if (us + gap_us >= RTT_US) {
+			rs.prior_delivered = before;
+			rs.rate = BW;
+		}
+		cc_bbr.sample(&f->s, &f->w, &rs);
+	}
+}
+
+static uint32_t extra(const struct flow *f)
+{
+	const struct cc_bbr *b = &f->s.bbr;
+
+	return b->extra[0] > b->extra[1] ? b->extra[0] : b->extra[1];
+}
+
+/* 5.5.9: ACKs held back for 10 ms, then 100 segments in one. */
+static void test_bbr_bunches(void **state)
+{
+	uint64_t delivered = 0;
+	uint32_t smooth;
+	struct flow f;
+
+	(void)state;
+	flow_open(&f, &cc_bbr);
+	f.w.rtt_us = RTT_US;
+	f.w.cwnd = 1000 * MSS;
+	for (int i = 0; i < 40; i++)
+		ack_bunches(&f, &delivered, 100, 100);
+	assert_true(f.s.bbr.full);
+	assert_in_range(extra(&f), 0, 2 * MSS);
+	smooth = f.w.cwnd;
+	for (int i = 0; i < 5; i++)
+		ack_bunches(&f, &delivered, RTT_US / 2, 100);
+	assert_in_range(extra(&f), 99 * MSS, 101 * MSS);
+	assert_in_range(f.w.cwnd, smooth + 90 * MSS, smooth + 110 * MSS);
+	/* The interval ends where less comes, then ten rounds forget it. */
+	for (int i = 0; i < 16; i++)
+		ack_bunches(&f, &delivered, 100, 80);
+	assert_in_range(extra(&f), 0, 2 * MSS);
+	assert_in_range(f.w.cwnd, smooth - 10 * MSS, smooth + 10 * MSS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_bbr_startup_gain),
 		cmocka_unit_test(test_bbr_states),
 		cmocka_unit_test(test_bbr_startup_loss),
+		cmocka_unit_test(test_bbr_bunches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
