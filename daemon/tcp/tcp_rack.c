@@ -199,6 +199,7 @@ static void remember(struct tcp_env *env, struct tcb *t)
 	k->prior_cwnd = t->cwnd;
 	k->prior_ssthresh = t->ssthresh;
 	k->undo = 1;
+	k->fast = 0;
 	k->undo_ts = 0;
 	k->undo_bytes = 0;
 	if (k->probing && k->probe_again)	/* it may be reported, too */
@@ -227,6 +228,9 @@ static void undo(struct tcp_env *env, struct tcb *t, counter_t *why)
 		t->cwnd = k->prior_cwnd;
 	t->ssthresh = k->prior_ssthresh;
 	k->undo = 0;
+	/* What was taken for lost was late: it came after it was sent again, so
+	 * that step 3 of RFC 8985 6.2 does not see it. */
+	k->reordering |= k->fast;
 	leave(env, t);
 	cong_event(env, t, CC_UNDO);
 	counter_add(why, 1);
@@ -273,6 +277,7 @@ static void begin_recovery(struct tcp_env *env, struct tcb *t,
 	uint32_t pipe = rec_pipe(env, t) + x->sent.lost + delivered;
 
 	remember(env, t);
+	k->fast = 1;
 	/* A lost probe of the path MTU is no congestion (RFC 4821 7.6.2). */
 	t->ssthresh = pmtu_lost(env, t) ? t->cwnd : cong_ssthresh(env, t);
 	x->recover = t->snd_nxt;

@@ -34,7 +34,8 @@ enum rec_state { REC_OPEN, REC_RECOVERY, REC_LOSS };
 enum rec_timer { REC_RTO, REC_REORDER, REC_PROBE };
 
 struct rec {
-	uint8_t state, zero8;	/* enum rec_state */
+	uint8_t state;		/* enum rec_state */
+	uint8_t fast;		/* undo: of a fast recovery, not of a timeout */
 	/* RACK, RFC 8985 5.2 */
 	uint8_t known;		/* us, end and rtt_us are valid */
 	uint8_t reordering;	/* was seen */
