@@ -162,6 +162,9 @@ void listener_queue(struct mtcp_context *x, uint32_t index)
 	if (l->sockid >= 0)
 		slot_raise(x, (uint32_t)l->sockid,
 			   MTCP_EPOLLIN | MTCP_EPOLLRDNORM);
+	for (uint32_t i = 0; i < l->also.count; i++)
+		slot_raise(x, l->also.at[i],
+			   MTCP_EPOLLIN | MTCP_EPOLLRDNORM);
 }
 
 static uint32_t dequeue(struct mtcp_context *x, struct listener *l)
@@ -193,12 +196,32 @@ static void void_credit(struct mtcp_context *x, uint16_t listener)
 	}
 }
 
-int listener_close(struct mtcp_context *x, struct listener *l)
+/* One of several sockets is closed. */
+static void leave(struct listener *l, int sockid)
+{
+	struct index_list *also = &l->also;
+	uint32_t i = 0;
+
+	if (l->sockid == sockid) {
+		l->sockid = (int32_t)also->at[--also->count];
+		return;
+	}
+	while (i < also->count && also->at[i] != (uint32_t)sockid)
+		i++;
+	if (i < also->count)
+		also->at[i] = also->at[--also->count];
+}
+
+int listener_close(struct mtcp_context *x, struct listener *l, int sockid)
 {
 	struct ctl_request req = { .type = CTL_UNLISTEN, .unlisten = {
 		.listener = l->id, .context = x->id } };
 	struct ctl_reply reply;
 
+	if (l->also.count) {
+		leave(l, sockid);
+		return 0;
+	}
 	l->sockid = -1;
 	ctx_publish(x);
 	if (x->at && l->id) {
@@ -216,6 +239,7 @@ int listener_close(struct mtcp_context *x, struct listener *l)
 	}
 	void_credit(x, listener_index(x, l));
 	free(l->opts);
+	free(l->also.at);
 	*l = (struct listener){ .sockid = -1 };
 	return 0;
 }
@@ -235,14 +259,57 @@ static bool port_taken(const struct mtcp_context *x, const struct conn *c)
 	return false;
 }
 
+/* The listener that @c may share: both say SO_REUSEPORT. */
+static struct listener *twin_of(const struct mtcp_context *x,
+				const struct conn *c, uint32_t *index)
+{
+	for (uint32_t i = 0; i < x->listener_count; i++) {
+		struct listener *l = x->listeners[i];
+
+		*index = i;
+		if (l->used && l->port == c->local_port &&
+		    !memcmp(l->addr, c->local, 16) &&
+		    l->opts && l->opts->reuseport &&
+		    c->opts && c->opts->reuseport)
+			return l;
+	}
+	return NULL;
+}
+
+/* The socket of @s becomes listener @index. */
+static void now_listens(struct mtcp_context *x, struct slot *s,
+			uint32_t index)
+{
+	conn_free(&x->conns, s->obj);
+	s->type = SLOT_LISTENER;
+	s->obj = index;
+}
+
+static int join_twin(struct mtcp_context *x, struct slot *s, int sockid,
+		     struct listener *l, uint32_t index)
+{
+	struct conn *c = conn_at(&x->conns, s->obj);
+
+	if (!list_push(&l->also, (uint32_t)sockid))
+		return -ENOMEM;
+	free(c->opts);
+	c->opts = NULL;
+	now_listens(x, s, index);
+	return 0;
+}
+
 /* The stream socket @s becomes a listener. */
 static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
 			   uint32_t backlog)
 {
 	struct conn *c = conn_at(&x->conns, s->obj);
 	struct listener *l;
+	uint32_t twin;
 	int index, err;
 
+	l = twin_of(x, c, &twin);
+	if (l)
+		return join_twin(x, s, sockid, l, twin);
 	if (port_taken(x, c))
 		return -EADDRINUSE;
 	index = listener_new(x, &l);
@@ -260,9 +327,7 @@ static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
 		return err;
 	l->used = true;
 	c->opts = NULL;
-	conn_free(&x->conns, s->obj);
-	s->type = SLOT_LISTENER;
-	s->obj = (uint32_t)index;
+	now_listens(x, s, (uint32_t)index);
 	return 0;
 }
 

@@ -284,6 +284,11 @@ struct pair {			/* this context and one engine */
 	bool started;		/* the engine knows that we are there */
 };
 
+struct index_list {		/* a list that grows */
+	uint32_t *at;
+	uint32_t count, room;
+};
+
 struct listener {
 	uint64_t id;		/* the daemon's; 0: not joined */
 	struct sock_opts *opts;
@@ -293,6 +298,7 @@ struct listener {
 	bool wanted;		/* the app asked for a connection: post credit */
 	bool inherited;		/* a parent or a child has it too */
 	int32_t sockid;
+	struct index_list also;	/* further sockets of it: SO_REUSEPORT */
 	uint32_t backlog;
 	uint32_t credit[ENGINES_MAX];	/* cookies posted or queued */
 	uint32_t head, tail, queued;	/* CONN_QUEUED connections */
@@ -305,11 +311,6 @@ struct epoll_set {
 };
 
 struct pipe;
-
-struct index_list {		/* a list that grows */
-	uint32_t *at;
-	uint32_t count, room;
-};
 
 struct ctx_stats {
 	uint64_t rx_bytes, tx_bytes, rx_records, tx_records, errors;
@@ -446,7 +447,8 @@ int listener_request(const struct mtcp_context *x, const struct listener *l,
 void listener_want(struct mtcp_context *x, struct listener *l);
 void listener_credit(struct mtcp_context *x, struct listener *l);
 void listener_queue(struct mtcp_context *x, uint32_t index);
-int listener_close(struct mtcp_context *x, struct listener *l);
+/* @sockid is closed; the last one of its sockets ends the listener. */
+int listener_close(struct mtcp_context *x, struct listener *l, int sockid);
 /* The daemon went: what was posted or queued is void. */
 void listener_lost(struct mtcp_context *x, struct listener *l);
 
@@ -488,6 +490,9 @@ void conn_clear_rx(struct mtcp_context *x, struct conn *c);
 /* One CMD_CONSUMED for all that was read. */
 void read_flush(struct mtcp_context *x, struct conn *c);
 void read_flush_all(struct mtcp_context *x);
+/* mtcp_readv() with MSG_PEEK and MSG_DONTWAIT. */
+ssize_t read_iov(mctx_t mctx, int sockid, const struct iovec *iov, int count,
+		 int flags);
 ssize_t conn_write(struct mtcp_context *x, int id, const struct iovec *iov,
 		   int count);
 bool conn_writable(const struct mtcp_context *x, const struct conn *c);

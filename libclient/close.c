@@ -64,7 +64,8 @@ static void close_slot(struct mtcp_context *x, struct slot *s)
 		conn_close(x, s->obj);
 		break;
 	case SLOT_LISTENER:
-		listener_close(x, x->listeners[s->obj]);
+		listener_close(x, x->listeners[s->obj],
+			       (int)(s - x->ids.slot));
 		break;
 	case SLOT_EPOLL:
 		epoll_close(x, s->obj);

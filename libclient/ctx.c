@@ -391,6 +391,7 @@ void ctx_free(struct mtcp_context *x)
 {
 	for (uint32_t i = 0; i < x->listener_count; i++) {
 		free(x->listeners[i]->opts);
+		free(x->listeners[i]->also.at);
 		free(x->listeners[i]);
 	}
 	pipes_free(x);

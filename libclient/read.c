@@ -165,8 +165,8 @@ static ssize_t conn_read(struct mtcp_context *x, struct slot *s,
 	return (ssize_t)n;
 }
 
-static ssize_t any_read(mctx_t mctx, int sockid, const struct iovec *iov,
-			int count, int flags)
+ssize_t read_iov(mctx_t mctx, int sockid, const struct iovec *iov, int count,
+		 int flags)
 {
 	struct mtcp_context *x = ctx_enter(mctx);
 	struct slot *s;
@@ -193,7 +193,7 @@ MTCP_PUBLIC ssize_t mtcp_read(mctx_t mctx, int sockid, char *buf, size_t len)
 {
 	struct iovec iov = { buf, len };
 
-	return any_read(mctx, sockid, &iov, 1, 0);
+	return read_iov(mctx, sockid, &iov, 1, 0);
 }
 
 MTCP_PUBLIC ssize_t mtcp_recv(mctx_t mctx, int sockid, char *buf, size_t len,
@@ -205,7 +205,7 @@ MTCP_PUBLIC ssize_t mtcp_recv(mctx_t mctx, int sockid, char *buf, size_t len,
 		errno = EINVAL;
 		return -1;
 	}
-	return any_read(mctx, sockid, &iov, 1, flags);
+	return read_iov(mctx, sockid, &iov, 1, flags);
 }
 
 MTCP_PUBLIC int mtcp_readv(mctx_t mctx, int sockid, const struct iovec *iov,
@@ -215,7 +215,7 @@ MTCP_PUBLIC int mtcp_readv(mctx_t mctx, int sockid, const struct iovec *iov,
 		errno = EINVAL;
 		return -1;
 	}
-	return (int)any_read(mctx, sockid, iov, numIOV, 0);
+	return (int)read_iov(mctx, sockid, iov, numIOV, 0);
 }
 
 /* ---- in place ---- */

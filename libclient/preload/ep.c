@@ -14,11 +14,17 @@
  *
  *	raise --> on the ready list --wait--> bits hold? report : leave
  *	          level: to the end of the list again; edge, oneshot: off it
+ *
+ * A set in a set is a member of the kernel's, which forbids loops, and has a
+ * watch too: it is ready while its ready list has something that holds.
  */
 
 #define PUBLIC	__attribute__((visibility("default")))
 #define KICK	0x6d7463702d6b6963ull
 #define ALWAYS	(EPOLLERR | EPOLLHUP)
+/* What EPOLLEXCLUSIVE goes with. */
+#define EXCLUSIVE_WITH	(EPOLLIN | EPOLLOUT | EPOLLERR | EPOLLHUP | \
+			 EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE)
 #define KERNEL_TURN	8u	/* waits answered without asking the kernel */
 
 struct watch {
@@ -43,8 +49,6 @@ struct epset {
 	uint32_t in_kernel;	/* threads asleep there */
 	uint32_t turn;
 };
-
-bool sock_pending(int fd);
 
 static void dequeue(struct watch *w)
 {
@@ -82,10 +86,12 @@ static void enqueue(struct watch *w)
 void epset_raise(struct file *f, uint32_t bits)
 {
 	for (struct watch *w = f->watches; w; w = w->fnext) {
-		if (w->off || f->sock < 0 || !(bits & (w->events | ALWAYS)))
+		if (w->off || (f->sock < 0 && !f->set) ||
+		    !(bits & (w->events | ALWAYS)))
 			continue;
 		enqueue(w);
 		file_wake(w->set->file);
+		epset_raise(w->set->file, EPOLLIN | EPOLLRDNORM);
 	}
 }
 
@@ -142,6 +148,8 @@ static void kick(struct epset *s)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = KICK };
 
+	for (struct watch *w = s->file->watches; w; w = w->fnext)
+		kick(w->set);
 	if (!s->in_kernel)
 		return;
 	if (kick_fd < 0)
@@ -171,6 +179,21 @@ static void look_at(struct watch *w)
 		epset_raise(w->f, bits);
 }
 
+uint32_t epset_bits(struct file *f)
+{
+	struct watch *w, *next;
+
+	for (w = f->set->head; w; w = next) {
+		next = w->rnext;
+		if (!w->off && file_bits(w->f) & (w->events | ALWAYS))
+			return EPOLLIN | EPOLLRDNORM;
+		dequeue(w);
+		if (!w->off)
+			file_want(w->f, w->events);
+	}
+	return 0;
+}
+
 /* A socket that was in sets as the kernel's is mtcpd's from now on. */
 void epset_convert(struct file *f)
 {
@@ -182,6 +205,21 @@ void epset_convert(struct file *f)
 		}
 		kick(w->set);
 		look_at(w);
+	}
+}
+
+void epset_back(struct file *f)
+{
+	for (struct watch *w = f->watches; w; w = w->fnext) {
+		struct epoll_event ev = { .events = w->events,
+					  .data.u64 = w->data };
+
+		dequeue(w);
+		if (!w->kernel)
+			w->kernel = real()->epoll_ctl(w->set->fd,
+						      EPOLL_CTL_ADD, w->fd,
+						      &ev) == 0;
+		file_wake(w->set->file);
 	}
 }
 
@@ -239,6 +277,8 @@ static int change(struct epset *s, struct file *f, int op, int fd,
 
 	if (!w)
 		return -ENOENT;
+	if (op == EPOLL_CTL_MOD && w->events & EPOLLEXCLUSIVE)
+		return -EINVAL;
 	if (w->kernel && real()->epoll_ctl(s->fd, op, fd, ev))
 		return -errno;
 	if (op == EPOLL_CTL_DEL) {
@@ -261,14 +301,17 @@ static int control(struct file *e, int op, int fd, struct epoll_event *ev)
 	inside = false;
 	f = table_peek(fd);
 	inside = true;
-	if (f && f->kind == FILE_EPOLL)
-		f = NULL;		/* nests in the kernel */
+	if (f == e)
+		f = NULL;
 	if (!f && op == EPOLL_CTL_ADD && sock_pending(fd))
 		f = file_new(fd, FILE_PENDING);
 	if (!f)
 		return 1;
 	if (op != EPOLL_CTL_DEL && !ev)
 		return -EFAULT;
+	if (op != EPOLL_CTL_DEL && ev->events & EPOLLEXCLUSIVE &&
+	    (op == EPOLL_CTL_MOD || f->set || ev->events & ~EXCLUSIVE_WITH))
+		return -EINVAL;
 	return op == EPOLL_CTL_ADD ? add(e->set, f, fd, ev) :
 	       op == EPOLL_CTL_MOD || op == EPOLL_CTL_DEL ?
 	       change(e->set, f, op, fd, ev) : -EINVAL;
@@ -318,7 +361,9 @@ PUBLIC int epoll_create(int size)
 
 /* ---- waiting ---- */
 
-static int harvest(struct epset *s, struct epoll_event *ev, int max)
+/* @twice: one of them is the kernel's as well. */
+static int harvest(struct epset *s, struct epoll_event *ev, int max,
+		   bool *twice)
 {
 	struct watch *w, *last = s->tail;
 	int n = 0;
@@ -330,6 +375,7 @@ static int harvest(struct epset *s, struct epoll_event *ev, int max)
 		if (bits && !w->off) {
 			ev[n].events = bits;
 			ev[n++].data.u64 = w->data;
+			*twice |= w->kernel;
 			if (w->events & EPOLLONESHOT)
 				w->off = true;
 			else if (!(w->events & EPOLLET))
@@ -390,19 +436,40 @@ static int sleep_on(struct file *e, uint64_t until, const sigset_t *mask,
 	return err;
 }
 
+/* What is a member here and in the kernel is one event. */
+static int merge(struct epoll_event *ev, int n, int k)
+{
+	int end = n;
+
+	for (int i = n; i < n + k; i++) {
+		int j = 0;
+
+		while (j < n && ev[j].data.u64 != ev[i].data.u64)
+			j++;
+		if (j < n)
+			ev[j].events |= ev[i].events;
+		else
+			ev[end++] = ev[i];
+	}
+	return end;
+}
+
 /* One round of a set with mtcp sockets: events, 0, or -errno. */
 static int look(struct file *e, struct epoll_event *ev, int max)
 {
 	struct epset *s = e->set;
+	bool twice = false;
 	int n, k;
 
 	ctx_progress(context_now());
-	n = harvest(s, ev, max);
+	n = harvest(s, ev, max, &twice);
 	if (n == max || (n && ++s->turn % KERNEL_TURN) || !has_kernel(s))
 		return n;
 	k = real()->epoll_pwait(s->fd, ev + n, max - n, 0, NULL);
 	if (k > 0)
 		kicked(s, k, ev + n, &k);
+	if (k > 0 && n && twice)
+		return merge(ev, n, k);
 	return k > 0 ? n + k : n;
 }
 

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -62,18 +62,36 @@ PUBLIC void closefrom(int from)
 	close_range((unsigned int)from, ~0u, 0);
 }
 
-/* @to is a copy of @fd from now on, if the kernel says so. */
-static int copied(int fd, int to)
+/* @fd's file; a socket that may become mtcpd's by either number gets one. */
+static struct file *file_to_copy(int fd)
 {
 	struct file *f = table_peek(fd);
 
-	if (to < 0 || to == fd || (!f && !table_peek(to)) || !own_process())
+	if (f || inside || !sock_pending(fd))
+		return f;
+	big_lock();
+	f = file_new(fd, FILE_PENDING);
+	big_unlock();
+	return f;
+}
+
+/* @to is a copy of @fd from now on, if the kernel says so. */
+static int copied(int fd, int to)
+{
+	struct file *f;
+
+	if (to < 0 || to == fd || !own_process())
+		return to;
+	f = file_to_copy(fd);
+	if (!f && !table_peek(to))
 		return to;
 	big_lock();
 	file_drop(to);
 	if (f)
 		file_add(f, to);
 	big_unlock();
+	if (f && f->sock >= 0)
+		stdio_adopt(to);
 	return to;
 }
 
@@ -203,14 +221,17 @@ static int set_option(struct file *f, int fd, int level, int name,
 	struct timeval tv;
 	uint64_t us;
 
-	if (time_option(level, name) && n >= sizeof(tv)) {
+	if (time_option(level, name)) {
+		if (real()->setsockopt(fd, level, name, v, n))
+			return -1;
 		memcpy(&tv, v, sizeof(tv));
-		us = (uint64_t)tv.tv_sec * 1000000u + (uint64_t)tv.tv_usec;
+		us = tv.tv_sec < 0 ? 1 : (uint64_t)tv.tv_sec * 1000000u +
+					 (uint64_t)tv.tv_usec;
 		if (name == SO_RCVTIMEO)
 			f->rcv_us = us;
 		else
 			f->snd_us = us;
-		return real()->setsockopt(fd, level, name, v, n);
+		return 0;
 	}
 	if (mtcp_setsockopt(context_now(), f->sock, level, name, v, n) == 0)
 		return 0;
@@ -235,11 +256,13 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 static int get_option(struct file *f, int fd, int level, int name, void *v,
 		      socklen_t *n)
 {
+	bool cork = level == IPPROTO_TCP && name == TCP_CORK && f->more;
 	int value;
 
-	if (level == SOL_SOCKET && (name == SO_ACCEPTCONN ||
-				    name == SO_DOMAIN)) {
-		value = name == SO_DOMAIN ? (f->six ? AF_INET6 : AF_INET) :
+	if (cork || (level == SOL_SOCKET && (name == SO_ACCEPTCONN ||
+					     name == SO_DOMAIN))) {
+		value = cork ? 0 :
+			name == SO_DOMAIN ? (f->six ? AF_INET6 : AF_INET) :
 			f->kind == FILE_LISTENER;
 		memcpy(v, &value, *n < sizeof(value) ? *n : sizeof(value));
 		if (*n > sizeof(value))
@@ -264,36 +287,4 @@ PUBLIC int getsockopt(int fd, int level, int name, void *v, socklen_t *n)
 	      get_option(f, fd, level, name, v, n);
 	big_unlock();
 	return err;
-}
-
-/* ---- syscall() ---- */
-
-PUBLIC long syscall(long number, ...)
-{
-	long a[6];
-	va_list ap;
-
-	va_start(ap, number);
-	for (int i = 0; i < 6; i++)
-		a[i] = va_arg(ap, long);
-	va_end(ap);
-	switch (number) {
-	case SYS_close:
-		return close((int)a[0]);
-	case SYS_read:
-		return read((int)a[0], (void *)a[1], (size_t)a[2]);
-	case SYS_write:
-		return write((int)a[0], (void *)a[1], (size_t)a[2]);
-	case SYS_accept4:
-		return accept4((int)a[0], (void *)a[1], (void *)a[2],
-			       (int)a[3]);
-	case SYS_dup3:
-		return dup3((int)a[0], (int)a[1], (int)a[2]);
-	case SYS_close_range:
-		return close_range((unsigned int)a[0], (unsigned int)a[1],
-				   (int)a[2]);
-	default:
-		return real()->syscall(number, a[0], a[1], a[2], a[3], a[4],
-				       a[5]);
-	}
 }

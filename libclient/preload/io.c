@@ -1,10 +1,12 @@
 #include "libclient/preload/preload.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /*
@@ -13,7 +15,7 @@
  */
 
 #define PUBLIC	__attribute__((visibility("default")))
-#define COPY	65536u		/* bytes of a file at a time */
+#define FEW	16
 
 static size_t iov_bytes(const struct iovec *iov, int count)
 {
@@ -40,7 +42,7 @@ static int dead(struct file *f, bool write)
 }
 
 static ssize_t take_once(struct file *f, const struct iovec *iov, int count,
-			 bool peek)
+			 int flags)
 {
 	int err;
 
@@ -53,56 +55,64 @@ static ssize_t take_once(struct file *f, const struct iovec *iov, int count,
 		errno = err;
 		return err ? -1 : 0;
 	}
-	if (peek)
-		return mtcp_recv(context_now(), f->sock, iov->iov_base,
-				 iov->iov_len, MSG_PEEK);
-	return mtcp_readv(context_now(), f->sock, iov, count);
+	return read_iov(context_now(), f->sock, iov, count, flags & MSG_PEEK);
 }
 
-/* The lock is held; one buffer, for MSG_WAITALL. */
-static ssize_t take_all(struct file *f, struct iovec iov, uint64_t until);
-
-static ssize_t take(struct file *f, const struct iovec *iov, int count,
-		    int flags)
+static int bad_pieces(const struct iovec *iov, int count)
 {
-	uint64_t until = f->rcv_us ? now_us() + f->rcv_us : FOREVER;
-	int err;
+	size_t left = SSIZE_MAX;
 
-	if (f->kind == FILE_LISTENER) {
-		errno = ENOTCONN;
-		return -1;
+	if (count < 0 || count > UIO_MAXIOV)
+		return EINVAL;
+	for (int i = 0; i < count; i++) {
+		if (iov[i].iov_len > SSIZE_MAX)
+			return EINVAL;
+		if (iov[i].iov_len > left)
+			return EFAULT;
+		left -= iov[i].iov_len;
 	}
-	if (!count || !iov_bytes(iov, count))
-		return 0;
-	if (flags & MSG_WAITALL && count == 1 &&
-	    !(flags & (MSG_PEEK | MSG_DONTWAIT)) && !f->nonblock)
-		return take_all(f, *iov, until);
-	for (;;) {
-		ssize_t n = take_once(f, iov, count, flags & MSG_PEEK);
-
-		if (n >= 0 || errno != EAGAIN || f->nonblock ||
-		    flags & MSG_DONTWAIT)
-			return n;
-		err = wait_file(f, -1, until);
-		if (!err)
-			continue;
-		errno = -err;
-		return -1;
-	}
+	return 0;
 }
 
-static ssize_t take_all(struct file *f, struct iovec iov, uint64_t until)
+/* A private copy, to move on in; @few has room for 16. */
+static struct iovec *copy_pieces(struct iovec *few, const struct iovec *iov,
+				 int count)
 {
-	size_t done = 0, len = iov.iov_len;
+	struct iovec *copy = few;
+
+	if (count > FEW)
+		copy = malloc((size_t)count * sizeof(*copy));
+	if (copy)
+		memcpy(copy, iov, (size_t)count * sizeof(*copy));
+	else
+		errno = ENOMEM;
+	return copy;
+}
+
+static void free_pieces(struct iovec *copy, const struct iovec *few)
+{
+	int saved = errno;
+
+	if (copy != few)
+		free(copy);
+	errno = saved;
+}
+
+static void advance(struct iovec **iov, int *count, size_t n);
+
+/* MSG_WAITALL: until all is there, or no more comes. */
+static ssize_t take_loop(struct file *f, struct iovec *iov, int count,
+			 uint64_t until)
+{
+	size_t done = 0;
 	int err;
 
-	while (done < len) {
-		ssize_t n = take_once(f, &iov, 1, false);
+	while (count) {
+		ssize_t n = take_once(f, iov, count, 0);
 
 		if (n > 0) {
 			done += (size_t)n;
-			iov.iov_base = (char *)iov.iov_base + n;
-			iov.iov_len -= (size_t)n;
+			advance(&iov, &count, (size_t)n);
 			continue;
 		}
 		if (n == 0 || errno != EAGAIN)
@@ -114,6 +124,77 @@ static ssize_t take_all(struct file *f, struct iovec iov, uint64_t until)
 		}
 	}
 	return (ssize_t)done;
+}
+
+static ssize_t take_all(struct file *f, const struct iovec *iov, int count,
+			uint64_t until)
+{
+	struct iovec few[FEW], *copy = copy_pieces(few, iov, count);
+	ssize_t n;
+
+	if (!copy)
+		return -1;
+	n = take_loop(f, copy, count, until);
+	free_pieces(copy, few);
+	return n;
+}
+
+/* MSG_PEEK and MSG_WAITALL: is all there that will be? */
+static bool all_there(struct file *f, size_t bytes)
+{
+	const struct conn *c = ctx_conn(context_now(), f->sock);
+
+	return !c || c->state != CONN_OPEN || c->flags & CONN_FIN ||
+	       c->rx_bytes >= bytes;
+}
+
+static ssize_t take_any(struct file *f, const struct iovec *iov, int count,
+			size_t bytes, int flags)
+{
+	uint64_t until = f->rcv_us ? now_us() + f->rcv_us : FOREVER;
+	bool block = !f->nonblock && !(flags & MSG_DONTWAIT);
+	int err;
+
+	if (flags & MSG_WAITALL && !(flags & MSG_PEEK) && block)
+		return take_all(f, iov, count, until);
+	for (;;) {
+		if (!(flags & MSG_WAITALL) || !block || all_there(f, bytes)) {
+			ssize_t n = take_once(f, iov, count, flags);
+
+			if (n >= 0 || errno != EAGAIN || !block)
+				return n;
+		}
+		err = wait_file(f, -1, until);
+		if (!err)
+			continue;
+		errno = -err;
+		return -1;
+	}
+}
+
+static ssize_t take(struct file *f, const struct iovec *iov, int count,
+		    int flags)
+{
+	char none;
+	const struct iovec look = { &none, 1 };
+	int err = f->kind == FILE_LISTENER ? ENOTCONN :
+		  bad_pieces(iov, count), saved = errno;
+	size_t bytes;
+	ssize_t n;
+
+	if (err) {
+		errno = err;
+		return -1;
+	}
+	bytes = iov_bytes(iov, count);
+	if (bytes)
+		n = take_any(f, iov, count, bytes, flags);
+	else			/* the kernel waits for something, too */
+		n = take_any(f, &look, 1, 1, MSG_PEEK |
+			     (flags & MSG_DONTWAIT));
+	if (n >= 0)
+		errno = saved;
+	return bytes || n < 0 ? n : 0;
 }
 
 /* Moves on in a private copy of an iovec. */
@@ -135,7 +216,7 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 {
 	uint64_t until = f->snd_us ? now_us() + f->snd_us : FOREVER;
 	ssize_t done = 0, n;
-	int err;
+	int err, saved = errno;
 
 	for (;;) {
 		err = file_fetch(f) ? EBADF : dead(f, true);
@@ -150,8 +231,10 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 			done += n;
 			advance(&iov, &count, (size_t)n);
 		}
-		if (!count)
-			return done;
+		if (!count) {
+			err = 0;
+			break;
+		}
 		if (!block) {
 			err = EAGAIN;
 			break;
@@ -160,37 +243,65 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 		if (err)
 			break;
 	}
-	errno = err;
+	errno = done ? saved : err;
 	return done ? done : -1;
+}
+
+/* MSG_MORE: the socket is corked until a call without it. */
+static void cork(struct file *f, bool on)
+{
+	const int v = on;
+	int was = 0, saved = errno;
+	socklen_t n = sizeof(was);
+
+	if (on && (f->more ||
+		   mtcp_getsockopt(context_now(), f->sock, IPPROTO_TCP,
+				   TCP_CORK, &was, &n) || was))
+		return;
+	f->more = on && mtcp_setsockopt(context_now(), f->sock, IPPROTO_TCP,
+					TCP_CORK, &v, sizeof(v)) == 0;
+	if (!on)
+		mtcp_setsockopt(context_now(), f->sock, IPPROTO_TCP, TCP_CORK,
+				&v, sizeof(v));
+	errno = saved;
+}
+
+static ssize_t give_nothing(struct file *f)
+{
+	const struct conn *c = ctx_conn(context_now(), f->sock);
+	int err = dead(f, true);
+
+	if (err < 0 && c && c->flags & CONN_SHUT_WR)
+		err = EPIPE;
+	if (err <= 0)
+		return 0;
+	errno = err;
+	return -1;
 }
 
 static ssize_t give(struct file *f, const struct iovec *iov, int count,
 		    int flags)
 {
-	struct iovec few[16], *copy = few;
+	struct iovec few[FEW], *copy;
+	int err = f->kind == FILE_LISTENER ? EPIPE :
+		  flags & MSG_OOB ? EOPNOTSUPP : bad_pieces(iov, count);
 	ssize_t n;
 
-	if (f->kind == FILE_LISTENER) {
-		errno = EPIPE;
+	if (err) {
+		errno = err;
 		return -1;
 	}
-	if (!count || !iov_bytes(iov, count))
-		return 0;
-	if (count > 16) {
-		copy = malloc((size_t)count * sizeof(*copy));
-		if (!copy) {
-			errno = ENOMEM;
-			return -1;
-		}
-	}
-	memcpy(copy, iov, (size_t)count * sizeof(*copy));
+	if (!iov_bytes(iov, count))
+		return give_nothing(f);
+	copy = copy_pieces(few, iov, count);
+	if (!copy)
+		return -1;
+	if (flags & MSG_MORE)
+		cork(f, true);
 	n = give_loop(f, copy, count, !f->nonblock && !(flags & MSG_DONTWAIT));
-	if (copy != few) {
-		int saved = errno;
-
-		free(copy);
-		errno = saved;
-	}
+	if (f->more && !(flags & MSG_MORE) && f->sock >= 0)
+		cork(f, false);
+	free_pieces(copy, few);
 	return n;
 }
 
@@ -207,34 +318,47 @@ static ssize_t give_end(ssize_t n, int flags)
 	return n;
 }
 
-static ssize_t take_end(ssize_t n)
+/* MSG_TRUNC, of TCP: read and thrown away. */
+static ssize_t take_away(struct file *f, size_t len, int flags)
 {
+	struct iovec iov = { malloc(len ? len : 1), len };
+	ssize_t n = -1;
+
+	if (iov.iov_base)
+		n = take(f, &iov, 1, flags);
+	else
+		errno = ENOMEM;
+	free_pieces(iov.iov_base, NULL);
+	return n;
+}
+
+static ssize_t take_pieces(struct file *f, const struct iovec *iov, int count,
+			   int flags)
+{
+	ssize_t n = -1;
+
+	if (flags & MSG_OOB)
+		errno = EINVAL;
+	else if (flags & MSG_ERRQUEUE)
+		errno = EAGAIN;
+	else if (flags & MSG_TRUNC && !bad_pieces(iov, count))
+		n = take_away(f, iov_bytes(iov, count), flags);
+	else
+		n = take(f, iov, count, flags);
 	big_unlock();
 	return n;
 }
 
 static ssize_t take_buf(struct file *f, void *buf, size_t len, int flags)
 {
-	struct iovec iov = { buf, len };
-	char *sink = NULL;
-	ssize_t n;
+	const struct iovec iov = { buf, len < SSIZE_MAX ? len : SSIZE_MAX };
 
-	if (flags & MSG_OOB) {
-		errno = EINVAL;
-		return take_end(-1);
-	}
-	if (flags & MSG_TRUNC) {	/* TCP: read and thrown away */
-		sink = malloc(len ? len : 1);
-		iov.iov_base = sink ? sink : buf;
-	}
-	n = take_end(take(f, &iov, 1, flags));
-	free(sink);
-	return n;
+	return take_pieces(f, &iov, 1, flags);
 }
 
 PUBLIC ssize_t read(int fd, void *buf, size_t len)
 {
-	struct file *f = table_lock(fd);
+	struct file *f = len ? table_lock(fd) : NULL;
 
 	return f ? take_buf(f, buf, len, 0) : real()->read(fd, buf, len);
 }
@@ -286,7 +410,11 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int count)
 
 	if (!f)
 		return real()->readv(fd, iov, count);
-	return take_end(take(f, iov, count, 0));
+	if (!bad_pieces(iov, count) && !iov_bytes(iov, count)) {
+		big_unlock();
+		return 0;
+	}
+	return take_pieces(f, iov, count, 0);
 }
 
 PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
@@ -295,10 +423,15 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 
 	if (!f)
 		return real()->recvmsg(fd, m, flags);
+	if (m->msg_iovlen > UIO_MAXIOV) {
+		big_unlock();
+		errno = EMSGSIZE;
+		return -1;
+	}
 	m->msg_namelen = 0;
 	m->msg_controllen = 0;
 	m->msg_flags = 0;
-	return take_end(take(f, m->msg_iov, (int)m->msg_iovlen, flags));
+	return take_pieces(f, m->msg_iov, (int)m->msg_iovlen, flags);
 }
 
 PUBLIC ssize_t write(int fd, const void *buf, size_t len)
@@ -333,30 +466,15 @@ PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
 	return sendto(fd, buf, len, flags, NULL, 0);
 }
 
-/* The descriptors of SCM_RIGHTS: mtcpd's cannot go to another process. */
-static bool passes_ours(const struct msghdr *m)
-{
-	struct cmsghdr *h;
-	int fd;
-
-	for (h = CMSG_FIRSTHDR(m); h;
-	     h = CMSG_NXTHDR((struct msghdr *)(uintptr_t)m, h)) {
-		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t at = CMSG_LEN(0); at + sizeof(fd) <= h->cmsg_len;
-		     at += sizeof(fd)) {
-			memcpy(&fd, (const char *)h + at, sizeof(fd));
-			if (table_sock(fd))
-				return true;
-		}
-	}
-	return false;
-}
-
 PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	struct file *f = table_lock(fd);
 
+	if (f && m->msg_iovlen > UIO_MAXIOV) {
+		big_unlock();
+		errno = EMSGSIZE;
+		return -1;
+	}
 	if (f)
 		return give_end(give(f, m->msg_iov, (int)m->msg_iovlen, flags),
 				flags);
@@ -365,93 +483,4 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 		return -1;
 	}
 	return real()->sendmsg(fd, m, flags);
-}
-
-PUBLIC int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
-{
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
-		ssize_t k = sendmsg(fd, &m[i].msg_hdr, flags);
-
-		if (k < 0)
-			return i ? (int)i : -1;
-		m[i].msg_len = (unsigned int)k;
-	}
-	return (int)i;
-}
-
-/* ---- files ---- */
-
-/* As much of @in as the socket takes; the lock is not held. */
-static ssize_t copy_file(int out, int in, off_t *offset, size_t count)
-{
-	char *buf = malloc(COPY);
-	ssize_t done = 0, n, k = 0;
-
-	if (!buf)
-		return -1;
-	while ((size_t)done < count) {
-		size_t want = count - (size_t)done < COPY ?
-			      count - (size_t)done : COPY;
-
-		n = offset ? pread(in, buf, want, *offset) :
-			     real()->read(in, buf, want);
-		if (n <= 0) {
-			k = n;
-			break;
-		}
-		k = write(out, buf, (size_t)n);
-		if (k > 0)
-			done += k;
-		if (k > 0 && offset)
-			*offset += k;
-		if (!offset && k < n)	/* what was not sent stays unread */
-			lseek(in, (k > 0 ? k : 0) - n, SEEK_CUR);
-		if (k < n)
-			break;
-	}
-	free(buf);
-	return done || k >= 0 ? done : -1;
-}
-
-PUBLIC ssize_t sendfile(int out, int in, off_t *offset, size_t count)
-{
-	return table_sock(out) ? copy_file(out, in, offset, count) :
-				 real()->sendfile(out, in, offset, count);
-}
-
-PUBLIC ssize_t sendfile64(int out, int in, off_t *offset, size_t count)
-{
-	return sendfile(out, in, offset, count);
-}
-
-/* ---- stdio ---- */
-
-static ssize_t cookie_read(void *c, char *buf, size_t len)
-{
-	return read((int)(intptr_t)c, buf, len);
-}
-
-static ssize_t cookie_write(void *c, const char *buf, size_t len)
-{
-	ssize_t n = write((int)(intptr_t)c, buf, len);
-
-	return n < 0 ? 0 : n;
-}
-
-static int cookie_close(void *c)
-{
-	return close((int)(intptr_t)c);
-}
-
-PUBLIC FILE *fdopen(int fd, const char *mode)
-{
-	const cookie_io_functions_t io = { .read = cookie_read,
-					   .write = cookie_write,
-					   .close = cookie_close };
-
-	if (!table_sock(fd))
-		return real()->fdopen(fd, mode);
-	return fopencookie((void *)(intptr_t)fd, mode, io);
 }

@@ -14,10 +14,18 @@
 #define PUBLIC	__attribute__((visibility("default")))
 #define FEW	32u
 
+/* A socket of mtcpd, or an epoll set, which may have some. */
+static struct file *ours(int fd)
+{
+	struct file *f = table_peek(fd);
+
+	return f && (f->sock >= 0 || (f->set && context_now())) ? f : NULL;
+}
+
 static bool any_ours(const struct pollfd *p, nfds_t n)
 {
 	for (nfds_t i = 0; i < n; i++)
-		if (table_sock(p[i].fd))
+		if (ours(p[i].fd))
 			return true;
 	return false;
 }
@@ -35,13 +43,13 @@ static void split(struct round *r)
 {
 	inside = false;
 	for (nfds_t i = 0; i < r->n; i++)
-		r->f[i] = table_sock(r->p[i].fd);
+		r->f[i] = ours(r->p[i].fd);
 	inside = true;
 	for (nfds_t i = 0; i < r->n; i++) {
 		r->k[i] = r->p[i];
 		if (r->f[i])
 			r->f[i]->refs++;
-		if (r->f[i] && !r->f[i]->both)
+		if (r->f[i] && !r->f[i]->both && !r->f[i]->set)
 			r->k[i].fd = -1;
 		else if (r->p[i].fd >= 0)
 			r->kernel = true;
@@ -76,7 +84,8 @@ static int look(struct round *r)
 		if (r->f[i])
 			bits |= file_bits(r->f[i]) &
 				((uint16_t)r->p[i].events | POLLERR | POLLHUP);
-		if (r->f[i] && r->f[i]->sock < 0)
+		if (r->f[i] && (r->f[i]->set ? !r->f[i]->fds :
+						r->f[i]->sock < 0))
 			bits = POLLNVAL;
 		r->p[i].revents = (short)bits;
 		count += bits != 0;
@@ -89,8 +98,12 @@ static int look(struct round *r)
 static int rounds(struct round *r, uint64_t until, const sigset_t *mask)
 {
 	struct waiter *w = waiter_self();
+	const struct timespec none = { 0 };
 	int n = look(r), err = 0;
 
+	/* A mask lets signals through even if there is no time to wait. */
+	if (!n && !until && mask && real()->ppoll(NULL, 0, &none, mask) < 0)
+		return -errno;
 	while (!n && !err && until) {
 		for (nfds_t i = 0; i < r->n; i++)
 			if (r->f[i])

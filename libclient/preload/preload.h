@@ -36,6 +36,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -74,7 +75,16 @@ struct real {
 			  const struct sockaddr *sa, socklen_t salen);
 	ssize_t (*recvmsg)(int fd, struct msghdr *m, int flags);
 	ssize_t (*sendmsg)(int fd, const struct msghdr *m, int flags);
+	int (*recvmmsg)(int fd, struct mmsghdr *m, unsigned int n, int flags,
+			struct timespec *ts);
+	int (*sendmmsg)(int fd, struct mmsghdr *m, unsigned int n, int flags);
+	ssize_t (*preadv2)(int fd, const struct iovec *iov, int count,
+			   off_t at, int flags);
+	ssize_t (*pwritev2)(int fd, const struct iovec *iov, int count,
+			    off_t at, int flags);
 	ssize_t (*sendfile)(int out, int in, off_t *offset, size_t count);
+	ssize_t (*splice)(int in, off64_t *in_at, int out, off64_t *out_at,
+			  size_t len, unsigned int flags);
 	int (*ppoll)(struct pollfd *p, nfds_t n, const struct timespec *ts,
 		     const sigset_t *mask);
 	int (*pselect)(int n, fd_set *r, fd_set *w, fd_set *e,
@@ -100,6 +110,8 @@ struct real {
 	int (*system)(const char *command);
 	FILE *(*popen)(const char *command, const char *mode);
 	int (*pclose)(FILE *f);
+	int (*fileno)(FILE *stream);
+	int (*vdprintf)(int fd, const char *format, va_list ap);
 	long (*syscall)(long number, ...);
 };
 /* Looked up at the first use, which may be before any constructor. */
@@ -136,6 +148,8 @@ struct file {
 	bool six;		/* AF_INET6: addresses are v4-mapped */
 	bool both;		/* listens in the kernel too */
 	bool connecting;	/* connect() said EINPROGRESS */
+	bool failed;		/* connect() has told of a failure */
+	bool more;		/* corked by MSG_MORE */
 	uint64_t rcv_us, snd_us;	/* SO_RCVTIMEO, SO_SNDTIMEO; 0: none */
 	struct link *links;
 	struct watch *watches;	/* of epoll sets that it is in */
@@ -159,6 +173,7 @@ void file_drop(int fd);
 void file_put(struct file *f);
 struct file *file_of_sock(uint32_t id);
 void file_set_sock(struct file *f, int sock);
+void file_close_sock(struct file *f);
 /* Poll bits that hold now. */
 uint32_t file_bits(struct file *f);
 /* Somebody waits for @bits. */
@@ -222,8 +237,12 @@ void exec_adopt(void);
 
 void epset_raise(struct file *f, uint32_t bits);
 void epset_forget(struct file *f);
+/* file_bits() of a set: is something in it ready? */
+uint32_t epset_bits(struct file *f);
 void epset_free(struct file *f);
 void epset_convert(struct file *f);
+/* The other way round: it is about to be a kernel socket again. */
+void epset_back(struct file *f);
 struct file *epset_new(int fd);
 
 /* ---- policy.c ---- */
@@ -235,7 +254,20 @@ void explain(int fd, const char *call, const struct sockaddr_in *in,
 	     bool mtcpd, const char *why);
 bool policy_fallback(void);
 
+/* ---- msg.c ---- */
+
+/* Would this message take a socket of mtcpd to another process? */
+bool passes_ours(const struct msghdr *m);
+
+/* ---- stdio.c ---- */
+
+/* @fd is an mtcp socket from now on: if it is 0, 1 or 2, so is the stream. */
+void stdio_adopt(int fd);
+
 /* ---- sock.c ---- */
+
+/* A TCP socket that may still become ours? */
+bool sock_pending(int fd);
 
 int give_addr(const struct file *f, const struct sockaddr_in *in,
 	      struct sockaddr *sa, socklen_t *len);

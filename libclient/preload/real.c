@@ -26,9 +26,10 @@ static void fill(void)
 	FIND(getsockopt); FIND(setsockopt); FIND(fcntl); FIND(ioctl);
 	FIND(read); FIND(readv); FIND(write); FIND(writev);
 	FIND(recvfrom); FIND(sendto); FIND(recvmsg); FIND(sendmsg);
-	FIND(sendfile); FIND(ppoll); FIND(pselect);
+	FIND(recvmmsg); FIND(sendmmsg); FIND(preadv2); FIND(pwritev2);
+	FIND(sendfile); FIND(splice); FIND(ppoll); FIND(pselect);
 	FIND(epoll_create1); FIND(epoll_ctl); FIND(epoll_pwait);
-	FIND(fdopen); FIND(syscall);
+	FIND(fdopen); FIND(fileno); FIND(vdprintf); FIND(syscall);
 	FIND(execve); FIND(execvpe); FIND(fexecve);
 	FIND(posix_spawn); FIND(posix_spawnp);
 	FIND(system); FIND(popen); FIND(pclose);

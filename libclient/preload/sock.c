@@ -22,13 +22,12 @@ static int fail(int err)
 }
 
 static const struct { int level, name; } carried[] = {
-	{ SOL_SOCKET, SO_KEEPALIVE }, { IPPROTO_TCP, TCP_NODELAY },
+	{ SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_REUSEPORT }, { IPPROTO_TCP, TCP_NODELAY },
 	{ IPPROTO_TCP, TCP_KEEPIDLE }, { IPPROTO_TCP, TCP_KEEPINTVL },
 	{ IPPROTO_TCP, TCP_KEEPCNT }, { IPPROTO_TCP, TCP_USER_TIMEOUT },
 	{ IPPROTO_TCP, TCP_DEFER_ACCEPT }, { IPPROTO_IP, IP_TOS },
 };
 
-/* A TCP socket that may still become ours? */
 static bool is_tcp(int fd, bool *six)
 {
 	int domain = 0, proto = 0;
@@ -172,11 +171,11 @@ static struct file *convert(int fd, bool six)
 /* Back to a kernel socket, as if nothing had been. */
 static void revert(struct file *f)
 {
-	int sock = f->sock, saved = errno;
+	int saved = errno;
 
-	f->sock = -1;
+	file_close_sock(f);
 	f->kind = FILE_PENDING;
-	mtcp_close(context_now(), sock);
+	f->both = f->connecting = f->more = false;
 	errno = saved;
 }
 
@@ -294,6 +293,7 @@ static int wait_connected(struct file *f)
 		return 0;
 	err = c->so_error;
 	c->so_error = 0;
+	f->failed = true;
 	return err ? err : ECONNABORTED;
 }
 
@@ -311,6 +311,7 @@ static int connect_again(struct file *f)
 	if (c->state == CONN_DEAD) {
 		err = c->so_error ? c->so_error : ECONNABORTED;
 		c->so_error = 0;
+		f->failed = true;
 	}
 	/* As the kernel: it tells success once, then that it is done. */
 	if (err == EISCONN && f->connecting)
@@ -337,6 +338,21 @@ static int do_connect(int fd, const struct sockaddr_in *in, bool six)
 	return err ? fail(err) : 0;
 }
 
+/* After a failure was told, and by AF_UNSPEC, a socket is a new one. */
+static bool start_anew(struct file *f, const struct sockaddr *sa,
+		       socklen_t len)
+{
+	bool unspec = sa && len >= sizeof(sa->sa_family) &&
+		      sa->sa_family == AF_UNSPEC;
+
+	if (f->kind == FILE_LISTENER || (!unspec && !f->failed))
+		return false;
+	f->failed = false;
+	epset_back(f);
+	revert(f);
+	return true;
+}
+
 PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 {
 	struct file *f = table_lock(fd);
@@ -345,7 +361,11 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	bool six, ours;
 	int err;
 
-	if (f) {
+	if (f && start_anew(f, sa, len)) {
+		big_unlock();
+		if (sa->sa_family == AF_UNSPEC)
+			return 0;
+	} else if (f) {
 		err = connect_again(f);
 		big_unlock();
 		return err ? fail(err) : 0;
@@ -368,23 +388,36 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 
 /* ---- accept ---- */
 
-static int give_accepted(const struct file *l, int sock, bool remote6,
-			 int flags)
+/* A descriptor first: without one the connection stays in the queue. */
+static int place_new(const struct file *l, int flags)
 {
+	struct timeval tv = { (time_t)(l->rcv_us / 1000000u),
+			      (suseconds_t)(l->rcv_us % 1000000u) };
 	int fd = socket(AF_INET, SOCK_STREAM | (flags & SOCK_CLOEXEC) |
 			(flags & SOCK_NONBLOCK), 0);
-	struct file *f = fd >= 0 ? file_new(fd, FILE_STREAM) : NULL;
-	int saved = errno;
+
+	if (fd < 0)
+		return -1;
+	if ((uint32_t)fd >= PRELOAD_FDS) {
+		real()->close(fd);
+		return fail(EMFILE);
+	}
+	if (l->rcv_us)
+		real()->setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv,
+				   sizeof(tv));
+	return fd;
+}
+
+static int give_accepted(const struct file *l, int fd, int sock, int flags)
+{
+	struct file *f = file_new(fd, FILE_STREAM);
 
 	if (!f) {
-		if (fd >= 0) {
-			real()->close(fd);
-			saved = EMFILE;
-		}
+		real()->close(fd);
 		mtcp_close(context_now(), sock);
-		return fail(saved);
+		return fail(ENOMEM);
 	}
-	f->six = remote6;
+	f->six = l->six;
 	f->nonblock = flags & SOCK_NONBLOCK;
 	f->rcv_us = l->rcv_us;
 	f->snd_us = l->snd_us;
@@ -392,39 +425,59 @@ static int give_accepted(const struct file *l, int sock, bool remote6,
 	return fd;
 }
 
+/* One connection, or -1. */
+static int accept_one(struct file *l, struct sockaddr *sa, socklen_t *len,
+		      int flags)
+{
+	struct mtcp_context *x = context_now();
+	struct sockaddr_in in;
+	socklen_t n = sizeof(in);
+	int sock, fd;
+
+	ctx_progress(x);
+	if (!(file_bits(l) & EPOLLIN))
+		return fail(EAGAIN);
+	fd = place_new(l, flags);
+	if (fd < 0)
+		return -1;
+	sock = mtcp_accept(x, l->sock, (struct sockaddr *)&in, &n);
+	if (sock < 0) {
+		int saved = errno;
+
+		real()->close(fd);
+		return fail(saved);
+	}
+	if (sa && len)
+		give_addr(l, &in, sa, len);
+	return give_accepted(l, fd, sock, flags);
+}
+
 static int accept_locked(struct file *l, int fd, struct sockaddr *sa,
 			 socklen_t *len, int flags)
 {
-	struct mtcp_context *x = context_now();
 	uint64_t until = l->rcv_us ? now_us() + l->rcv_us : FOREVER;
-	struct sockaddr_in in;
-	socklen_t n = sizeof(in);
-	int sock, err;
+	int new, err;
 
 	if (l->kind != FILE_LISTENER)
 		return fail(EINVAL);
 	file_want(l, EPOLLIN);
 	for (;;) {
-		sock = mtcp_accept(x, l->sock, (struct sockaddr *)&in, &n);
-		if (sock >= 0)
-			break;
-		if (errno != EAGAIN)
-			return -1;
+		new = accept_one(l, sa, len, flags);
+		if (new >= 0 || errno != EAGAIN)
+			return new;
 		if (l->both) {
-			int k = real()->accept4(fd, sa, len, flags);
-
-			if (k >= 0 || errno != EAGAIN)
-				return k;
+			new = real()->accept4(fd, sa, len, flags);
+			if (new >= 0 || errno != EAGAIN)
+				return new;
 		}
 		if (l->nonblock)
 			return fail(EAGAIN);
 		err = wait_file(l, l->both ? fd : -1, until);
+		if (l->fds && l->sock < 0)
+			return fail(EINVAL);	/* shut down meanwhile */
 		if (err)
 			return fail(-err);
 	}
-	if (sa && len)
-		give_addr(l, &in, sa, len);
-	return give_accepted(l, sock, l->six, flags);
 }
 
 PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
@@ -448,6 +501,17 @@ PUBLIC int accept(int fd, struct sockaddr *sa, socklen_t *len)
 }
 
 /* ---- names, halves ---- */
+
+/* Both ends have said their last: the kernel takes it as unconnected. */
+static bool over(struct file *f)
+{
+	const struct conn *c = f->kind == FILE_STREAM ?
+			       ctx_conn(context_now(), f->sock) : NULL;
+
+	return c && (c->state == CONN_DEAD ||
+		     (c->state == CONN_OPEN && c->flags & CONN_FIN &&
+		      c->flags & CONN_SHUT_WR));
+}
 
 PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 {
@@ -475,12 +539,23 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 
 	if (!f)
 		return real()->getpeername(fd, sa, len);
-	err = mtcp_getpeername(context_now(), f->sock, (struct sockaddr *)&in,
-			       &n);
+	if (over(f))
+		err = fail(ENOTCONN);
+	else
+		err = mtcp_getpeername(context_now(), f->sock,
+				       (struct sockaddr *)&in, &n);
 	if (!err)
 		err = give_addr(f, &in, sa, len);
 	big_unlock();
 	return err < -1 ? fail(-err) : err;
+}
+
+/* As the kernel's: those who wait in accept() get EINVAL. */
+static void stop_listening(struct file *f)
+{
+	epset_back(f);
+	revert(f);
+	file_wake(f);
 }
 
 PUBLIC int shutdown(int fd, int how)
@@ -492,6 +567,10 @@ PUBLIC int shutdown(int fd, int how)
 		return real()->shutdown(fd, how);
 	if (f->kind == FILE_LISTENER) {
 		err = real()->shutdown(fd, how);
+		if (!err && how != SHUT_WR)
+			stop_listening(f);
+	} else if (over(f)) {
+		err = fail(ENOTCONN);
 	} else {
 		err = file_fetch(f) ? fail(EBADF) :
 		      mtcp_shutdown(context_now(), f->sock, how);

@@ -111,11 +111,10 @@ void file_put(struct file *f)
 	free(f);
 }
 
-static void close_sock(struct file *f)
+void file_close_sock(struct file *f)
 {
 	int sock = f->sock;
 
-	epset_forget(f);
 	if (sock < 0)
 		return;
 	f->sock = -1;
@@ -132,7 +131,8 @@ void file_drop(int fd)
 		return;
 	atomic_store_explicit(&by_fd[fd], NULL, memory_order_release);
 	if (--f->fds == 0) {
-		close_sock(f);
+		epset_forget(f);
+		file_close_sock(f);
 		file_wake(f);
 	}
 	file_put(f);
@@ -184,6 +184,8 @@ uint32_t file_bits(struct file *f)
 	struct mtcp_context *x = context_now();
 	struct slot *s = f->sock >= 0 ? &x->ids.slot[f->sock] : NULL;
 
+	if (f->set && x)
+		return epset_bits(f);
 	if (!s)
 		return 0;
 	if (s->type == SLOT_LISTENER)

@@ -1,35 +1,19 @@
 /*
  * conform - what socket calls do, state by state, as a transcript
  *
- *	conform LISTEN_ADDRESS PEER_ADDRESS PEER_PORT
+ *	conform LISTEN_ADDRESS PEER_ADDRESS PEER_PORT [PART]
  *
  * The same program runs on the kernel and under mtcp-run; the transcripts are
  * compared by sys_conform.sh.  The peer (conform_peer.py) does what the first
- * byte on a connection asks for: e(cho), c(lose), r(eset), h(alf-close after
- * all was read), s(ilent).
+ * byte on a connection asks for.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/select.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
+#include "conform.h"
 
-static struct sockaddr_in peer;
+
+struct sockaddr_in peer;
 static int signals;
 
-/* One line: what was done, what came back. */
-static long say(const char *what, long n)
+long say(const char *what, long n)
 {
 	int err = errno;
 
@@ -41,7 +25,7 @@ static long say(const char *what, long n)
 	return n;
 }
 
-static void bits(const char *what, int fd)
+void bits(const char *what, int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT | POLLPRI |
 			    POLLRDHUP };
@@ -55,21 +39,21 @@ static void bits(const char *what, int fd)
 	       p.revents & POLLERR ? " ERR" : "");
 }
 
-static void settle(int fd, short events)
+void settle(int fd, short events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
 	poll(&p, 1, 3000);
 }
 
-static int opened(int flags)
+int opened(int flags)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
 
 	return fd;
 }
 
-static int joined(char wish)
+int joined(char wish)
 {
 	int fd = opened(0);
 
@@ -79,7 +63,7 @@ static int joined(char wish)
 	return fd;
 }
 
-static void so_error(const char *what, int fd)
+void so_error(const char *what, int fd)
 {
 	int v = -1;
 	socklen_t n = sizeof(v);
@@ -314,14 +298,8 @@ static void listens(const char *address)
 	close(fd);
 }
 
-int main(int argc, char **argv)
+static void basics(const char *address)
 {
-	if (argc != 4)
-		return 2;
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	peer.sin_family = AF_INET;
-	peer.sin_port = htons((uint16_t)atoi(argv[3]));
-	inet_pton(AF_INET, argv[2], &peer.sin_addr);
 	fresh();
 	echoes();
 	ends();
@@ -329,6 +307,30 @@ int main(int argc, char **argv)
 	full();
 	waits();
 	interrupted();
-	listens(argv[1]);
+	listens(address);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(const char *address);
+} parts[] = {
+	{ "basics", basics }, { "data", conform_data }, { "msg", conform_msg },
+	{ "stdio", conform_stdio }, { "wait", conform_wait },
+	{ "epoll", conform_epoll }, { "life", conform_life },
+	{ "servers", conform_servers },
+};
+
+int main(int argc, char **argv)
+{
+	if (argc < 4)
+		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	signal(SIGPIPE, SIG_IGN);
+	peer.sin_family = AF_INET;
+	peer.sin_port = htons((uint16_t)atoi(argv[3]));
+	inet_pton(AF_INET, argv[2], &peer.sin_addr);
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (argc == 4 || !strcmp(argv[4], parts[i].name))
+			parts[i].run(argv[1]);
 	return 0;
 }

@@ -1,5 +1,8 @@
 # Programs as they are, under mtcp-run; socket calls beside the kernel's
-add_executable(conform ${CMAKE_CURRENT_LIST_DIR}/conform.c)
+foreach(part "" _data _msg _wait _epoll _life _servers)
+  list(APPEND conform_parts ${CMAKE_CURRENT_LIST_DIR}/conform${part}.c)
+endforeach()
+add_executable(conform ${conform_parts})
 target_compile_definitions(conform PRIVATE _GNU_SOURCE)
 target_compile_options(conform PRIVATE -Wall -Wextra -Wno-unused-result)
 target_link_libraries(conform PRIVATE Threads::Threads)

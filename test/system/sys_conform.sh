@@ -26,6 +26,6 @@ if ! cmp -s "$TMP/lines" "$TMP/known"; then
 	diff "$TMP/known" "$TMP/lines"
 	fail "the kernel (<) and mtcpd (>) differ otherwise than conform.diff has"
 fi
-[ "$(wc -l <"$TMP/kernel.txt")" -gt 80 ] || fail "too few lines"
+[ "$(wc -l <"$TMP/kernel.txt")" -gt 400 ] || fail "too few lines"
 pass "$(wc -l <"$TMP/kernel.txt") lines, differences: $(grep -c . "$TMP/known")"
 sys_end
