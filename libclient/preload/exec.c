@@ -366,6 +366,7 @@ static void import_all(struct mtcp_context *x, const struct state_file *all,
 			file_add(made[i], fd);
 		else
 			made[i] = import_file(x, fd, &all[i]);
+		stdio_adopt(fd);
 	}
 	conns_settle(x);
 }

@@ -317,7 +317,7 @@ static const struct {
 	{ "basics", basics }, { "data", conform_data }, { "msg", conform_msg },
 	{ "stdio", conform_stdio }, { "wait", conform_wait },
 	{ "epoll", conform_epoll }, { "life", conform_life },
-	{ "servers", conform_servers },
+	{ "servers", conform_servers }, { "fork", conform_fork },
 };
 
 int main(int argc, char **argv)
