@@ -11,7 +11,8 @@
  * Memory     A queue's shared memory belongs to its file.  It is unmapped from
  *            the bus when the queue stops and freed when the file detaches or
  *            closes, which is after the last munmap().
- * Locks      port->lock: attach, detach, RSS, link, gone (outer)
+ * Locks      port->life: down and up (outermost, ps_life.c)
+ *            port->lock: attach, detach, RSS, link, gone (outer)
  *            queue->lock: rings, descriptors (inner)
  *            slow->lock: the net device's transmit ring, a spinlock
  *            The interrupt handlers take none: they wake.
@@ -34,6 +35,7 @@
 #define PS_NAME		"ps_ixgbe"
 #define PS_QUEUES_MAX	15	/* RETA's entries are four bits wide */
 #define PS_SLOW_SLOTS	256
+#define PS_IDLE_SLOTS	256		/* of the kernel's receive ring */
 #define PS_NAME_BYTES	(IFNAMSIZ + 8)
 #define PS_NOTHING	0xffffffffu	/* a descriptor without a buffer */
 
@@ -59,6 +61,7 @@ struct ps_queue {
 	bool attached;
 	bool running;			/* the hardware queue is enabled */
 	bool broken;			/* the user broke the contract */
+	bool lost;			/* the device was pulled out */
 	struct ps_mem *mem;
 	struct ps_owners owners;
 	struct ps_ring ring[PS_RINGS];
@@ -70,6 +73,7 @@ struct ps_queue {
 	u32 rx_next, rx_fill;		/* harvested, filled: free counts */
 	u32 tx_clean, tx_next;
 	u32 promisc;
+	u32 tx_head, tx_stuck;		/* TDH a second ago; seconds unmoved */
 	atomic_long_t wakeups;
 };
 
@@ -83,12 +87,32 @@ struct ps_slow {
 	u32 clean, next;
 };
 
+/*
+ * The net device's receive ring: hardware queue 0 while no user has it, since
+ * the chip sends there what is not spread by RSS (7.1.2.8), ARP for one.
+ */
+struct ps_idle {
+	struct napi_struct napi;
+	struct ps_mem *mem;
+	struct ps_desc *rxd;
+	dma_addr_t rxd_dma;
+	struct sk_buff *part;		/* a frame of several buffers grows */
+	bool torn;			/* the rest of that frame is skipped */
+	u32 next;
+	bool running;
+};
+
 struct ps_port {
 	struct kref ref;
 	struct pci_dev *pdev;
 	void __iomem *io;		/* NULL once gone */
 	struct mutex lock;
+	struct mutex life;		/* see ps_life.c */
 	bool gone;
+	bool down;			/* the chip is stopped */
+	bool asleep;			/* suspended, or in the bus's hands */
+	bool ending;			/* remove() has begun */
+	u32 resets;
 	bool registered;		/* the character device is there */
 	struct miscdevice misc;
 	char name[PS_NAME_BYTES];	/* of the last vector */
@@ -96,11 +120,13 @@ struct ps_port {
 	char bus[24];
 	struct net_device *netdev;
 	struct ps_slow slow;
+	struct ps_idle idle;
 	struct ps_queue queue[PS_QUEUES_MAX];
 	unsigned int nqueues;
 	u32 link_mbps;
 	atomic_t events;		/* link changes so far */
 	struct delayed_work service;
+	struct delayed_work reset;
 	u8 mac[6];
 	u8 key[PS_RSS_KEY_BYTES];
 };
@@ -115,17 +141,37 @@ static inline void ps_wr(const struct ps_port *p, u32 reg, u32 value)
 	writel(value, p->io + reg);
 }
 
+static inline struct ps_desc ps_read_desc(const struct ps_desc *d)
+{
+	struct ps_desc v;
+
+	v.b = le64_to_cpu((__force __le64)READ_ONCE(d->b));
+	dma_rmb();	/* the rest of a descriptor after its done bit */
+	v.a = le64_to_cpu((__force __le64)READ_ONCE(d->a));
+	return v;
+}
+
+static inline void ps_write_desc(struct ps_desc *d, const struct ps_desc *v)
+{
+	d->a = (__force u64)cpu_to_le64(v->a);
+	d->b = (__force u64)cpu_to_le64(v->b);
+}
+
 /* ps_hw.c: the chip; callers hold port->lock unless told otherwise */
+bool ps_hw_pulled(const struct ps_port *p);
+void ps_hw_mask(const struct ps_port *p);
 int ps_hw_reset(struct ps_port *p);
 int ps_hw_start(struct ps_port *p);
 int ps_hw_stop(struct ps_port *p);
 void ps_hw_rss(struct ps_port *p);
 u32 ps_hw_link(const struct ps_port *p);
-int ps_hw_rx_enable(struct ps_queue *q);
+int ps_hw_rx_enable(struct ps_port *p, unsigned int index, dma_addr_t ring,
+		    u32 slots);
+int ps_hw_rx_disable(const struct ps_port *p, unsigned int index);
 int ps_hw_tx_enable(struct ps_port *p, unsigned int index, dma_addr_t ring,
 		    u32 slots);
 int ps_hw_queue_disable(struct ps_queue *q);
-void ps_hw_arm(struct ps_queue *q);	/* any context */
+void ps_hw_arm(const struct ps_port *p, unsigned int index); /* any context */
 
 /* ps_mem.c */
 struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers);
@@ -140,9 +186,25 @@ void ps_mem_for_device(struct ps_port *p, const struct ps_mem *m, u32 buf);
 /* ps_queue.c */
 int ps_queue_attach(struct ps_queue *q, struct ps_attach *a);
 void ps_queue_stop(struct ps_queue *q);	/* port->lock held; DMA ends */
+void ps_queue_end(struct ps_queue *q, u32 state); /* as stop; tells the user */
+bool ps_queue_hangs(struct ps_queue *q); /* once a second */
 void ps_queue_detach(struct ps_queue *q);
 int ps_queue_sync(struct ps_queue *q, struct ps_sync *s);
 __poll_t ps_queue_ready(struct ps_queue *q, bool arm);
+
+/* ps_idle.c; start and stop with port->lock held */
+int ps_idle_add(struct ps_port *p);
+void ps_idle_remove(struct ps_port *p);
+int ps_idle_start(struct ps_port *p);
+int ps_idle_stop(struct ps_port *p);
+
+/* ps_life.c */
+void ps_life_down(struct ps_port *p, u32 state);	/* port->life held */
+int ps_life_up(struct ps_port *p);			/* port->life held */
+void ps_life_ask_reset(struct ps_port *p, const char *why);
+void ps_life_reset(struct work_struct *work);
+extern const struct dev_pm_ops ps_pm_ops;
+extern const struct pci_error_handlers ps_error_handlers;
 
 /* ps_chr.c */
 int ps_chr_add(struct ps_port *p);
@@ -154,6 +216,7 @@ int ps_netdev_add(struct ps_port *p);
 void ps_netdev_remove(struct ps_port *p);
 void ps_netdev_clean(struct ps_port *p);
 int ps_netdev_start_ring(struct ps_port *p);
+void ps_netdev_drain(struct ps_port *p);
 int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
 		      const struct ps_slot *frame, int n);
 

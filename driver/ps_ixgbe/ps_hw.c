@@ -24,7 +24,13 @@ static int wait_for(const struct ps_port *p, u32 reg, u32 mask, u32 want,
 	return -ETIMEDOUT;
 }
 
-static void mask_interrupts(const struct ps_port *p)
+/* A device that is not there any more reads as all ones. */
+bool ps_hw_pulled(const struct ps_port *p)
+{
+	return ps_rd(p, STATUS) == ~0u;
+}
+
+void ps_hw_mask(const struct ps_port *p)
 {
 	ps_wr(p, EIMC, ~0u);
 	ps_wr(p, EIMC_EX(0), ~0u);
@@ -117,11 +123,11 @@ int ps_hw_reset(struct ps_port *p)
 	struct device *dev = &p->pdev->dev;
 	u32 low, high;
 
-	if (ps_rd(p, STATUS) == ~0u) {
+	if (ps_hw_pulled(p)) {
 		dev_err(dev, "registers read all ones: device is gone\n");
 		return -ENODEV;
 	}
-	mask_interrupts(p);
+	ps_hw_mask(p);
 	master_disable(p);
 	ps_wr(p, CTRL, ps_rd(p, CTRL) | CTRL_LNK_RST | CTRL_RST);
 	if (wait_for(p, CTRL, CTRL_LNK_RST | CTRL_RST, 0, 50) < 0) {
@@ -129,7 +135,7 @@ int ps_hw_reset(struct ps_port *p)
 		return -ETIMEDOUT;
 	}
 	msleep(50);
-	mask_interrupts(p);
+	ps_hw_mask(p);
 	if (!(ps_rd(p, EEC) & EEC_PRESENT) ||
 	    wait_for(p, EEC, EEC_AUTO_READ, EEC_AUTO_READ, 500) < 0) {
 		dev_err(dev, "EEPROM is absent or was not read\n");
@@ -291,14 +297,18 @@ int ps_hw_start(struct ps_port *p)
  */
 int ps_hw_stop(struct ps_port *p)
 {
-	if (ps_rd(p, STATUS) == ~0u)
+	int r;
+
+	if (ps_hw_pulled(p))
 		return 0;		/* pulled out: it cannot reach memory */
-	mask_interrupts(p);
+	ps_hw_mask(p);
 	ps_wr(p, RXCTRL, ps_rd(p, RXCTRL) & ~1u);
 	ps_wr(p, DMATXCTL, ps_rd(p, DMATXCTL) & ~DMATXCTL_TE);
 	master_disable(p);
 	ps_wr(p, CTRL, ps_rd(p, CTRL) | CTRL_RST);
-	return wait_for(p, CTRL, CTRL_RST, 0, 50);
+	r = wait_for(p, CTRL, CTRL_RST, 0, 50);
+	msleep(20);			/* 4.6.3.2: nothing is touched for 10 ms */
+	return r;
 }
 
 u32 ps_hw_link(const struct ps_port *p)
@@ -318,14 +328,12 @@ u32 ps_hw_link(const struct ps_port *p)
 }
 
 /* 4.6.7.1: ring, buffers' size, enable, wait, only then the tail. */
-int ps_hw_rx_enable(struct ps_queue *q)
+int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
+		    u32 slots)
 {
-	struct ps_port *p = q->port;
-	unsigned int i = q->index;
-
-	ps_wr(p, RDBAL(i), lower_32_bits(q->rxd_dma));
-	ps_wr(p, RDBAH(i), upper_32_bits(q->rxd_dma));
-	ps_wr(p, RDLEN(i), q->rx_slots * sizeof(struct ps_desc));
+	ps_wr(p, RDBAL(i), lower_32_bits(ring));
+	ps_wr(p, RDBAH(i), upper_32_bits(ring));
+	ps_wr(p, RDLEN(i), slots * sizeof(struct ps_desc));
 	ps_wr(p, SRRCTL(i), SRRCTL_2K | SRRCTL_ADVANCED | SRRCTL_DROP);
 	ps_wr(p, DCA_RXCTRL(i), ps_rd(p, DCA_RXCTRL(i)) & ~(1u << 12));
 	ps_wr(p, RDH(i), 0);
@@ -356,27 +364,38 @@ int ps_hw_tx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 	return 0;
 }
 
-/* 4.6.7.1.2 and 4.6.8.2: drain what is being sent, disable, wait. */
-int ps_hw_queue_disable(struct ps_queue *q)
+/* 4.6.7.1.2: disable, wait, let writes under way land. */
+int ps_hw_rx_disable(const struct ps_port *p, unsigned int i)
 {
-	struct ps_port *p = q->port;
-	unsigned int i = q->index;
 	int r;
 
-	if (ps_rd(p, STATUS) == ~0u)
+	if (ps_hw_pulled(p))
 		return 0;
 	ps_wr(p, EIMC_EX(0), 1u << i);
 	ps_wr(p, RXDCTL(i), ps_rd(p, RXDCTL(i)) & ~XDCTL_ENABLE);
 	r = wait_for(p, RXDCTL(i), XDCTL_ENABLE, 0, 20);
+	usleep_range(100, 200);
+	return r;
+}
+
+/* 4.6.8.2 too: drain what is being sent first. */
+int ps_hw_queue_disable(struct ps_queue *q)
+{
+	struct ps_port *p = q->port;
+	unsigned int i = q->index;
+	int r = ps_hw_rx_disable(p, i);
+
+	if (ps_hw_pulled(p))
+		return 0;
 	wait_for(p, TDH(i), ~0u, ps_rd(p, TDT(i)), 20);
 	ps_wr(p, TXDCTL(i), ps_rd(p, TXDCTL(i)) & ~XDCTL_ENABLE);
 	if (wait_for(p, TXDCTL(i), XDCTL_ENABLE, 0, 20) < 0)
 		r = -ETIMEDOUT;
-	usleep_range(100, 200);		/* 4.6.7.1.2: writes under way land */
+	usleep_range(100, 200);
 	return r;
 }
 
-void ps_hw_arm(struct ps_queue *q)
+void ps_hw_arm(const struct ps_port *p, unsigned int index)
 {
-	ps_wr(q->port, EIMS_EX(0), 1u << q->index);
+	ps_wr(p, EIMS_EX(0), 1u << index);
 }

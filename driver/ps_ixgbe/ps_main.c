@@ -23,6 +23,10 @@ static irqreturn_t queue_irq(int irq, void *arg)
 {
 	struct ps_queue *q = arg;
 
+	if (q->index == 0 && READ_ONCE(q->port->idle.running)) {
+		napi_schedule(&q->port->idle.napi);
+		return IRQ_HANDLED;
+	}
 	atomic_long_inc(&q->wakeups);
 	wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM |
 				   EPOLLOUT | EPOLLWRNORM);
@@ -60,16 +64,34 @@ static void link_changed(struct ps_port *p, u32 mbps)
 		wake_up_interruptible_poll(&p->queue[i].wait, EPOLLPRI);
 }
 
+/* Frames that do not leave although the link is there: 4.6.8, TDH stands. */
+static void check_transmit(struct ps_port *p)
+{
+	unsigned int i;
+
+	if (!p->link_mbps)
+		return;
+	for (i = 0; i < p->nqueues; i++)
+		if (ps_queue_hangs(&p->queue[i]))
+			ps_life_ask_reset(p, "transmit hang");
+}
+
 /* Once a second, and at once after a link interrupt. */
 static void service(struct work_struct *work)
 {
 	struct ps_port *p = container_of(to_delayed_work(work), struct ps_port,
 					 service);
-	u32 mbps = ps_hw_link(p);
+	u32 mbps;
 
+	if (ps_hw_pulled(p)) {
+		ps_life_ask_reset(p, "registers read all ones");
+		return;
+	}
+	mbps = ps_hw_link(p);
 	if (mbps != p->link_mbps)
 		link_changed(p, mbps);
 	ps_netdev_clean(p);
+	check_transmit(p);
 	schedule_delayed_work(&p->service, HZ);
 }
 
@@ -188,6 +210,8 @@ static struct ps_port *new_port(struct pci_dev *pdev)
 	p->pdev = pci_dev_get(pdev);
 	strscpy(p->bus, pci_name(pdev), sizeof(p->bus));
 	mutex_init(&p->lock);
+	mutex_init(&p->life);
+	INIT_DELAYED_WORK(&p->reset, ps_life_reset);
 	INIT_DELAYED_WORK(&p->service, service);
 	for (i = 0; i < PS_RSS_KEY_BYTES; i++)
 		p->key[i] = i & 1 ? 0x5a : 0x6d;	/* mtcpd's default */
@@ -223,11 +247,18 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	r = ps_chr_add(p);
 	if (r < 0)
 		goto irqs;
+	mutex_lock(&p->lock);
+	r = ps_idle_start(p);
+	mutex_unlock(&p->lock);
+	if (r < 0)
+		goto chr;
 	pci_set_drvdata(pdev, p);
 	netdev_info(p->netdev, "82599 at %s, %pM, %u queue pairs, /dev/%s\n",
 		    p->bus, p->mac, p->nqueues, p->node);
 	schedule_delayed_work(&p->service, 0);
 	return 0;
+chr:
+	ps_chr_remove(p);
 irqs:
 	free_irqs(p, p->nqueues + 1);
 netdev:
@@ -250,7 +281,14 @@ static void remove(struct pci_dev *pdev)
 {
 	struct ps_port *p = pci_get_drvdata(pdev);
 
+	mutex_lock(&p->life);
+	WRITE_ONCE(p->ending, true);
+	mutex_unlock(&p->life);
+	cancel_delayed_work_sync(&p->reset);
 	ps_chr_remove(p);
+	mutex_lock(&p->lock);
+	ps_idle_stop(p);
+	mutex_unlock(&p->lock);
 	unregister_netdev(p->netdev);
 	ps_wr(p, EIMC, ~0u);
 	cancel_delayed_work_sync(&p->service);
@@ -260,6 +298,7 @@ static void remove(struct pci_dev *pdev)
 	pci_free_irq_vectors(pdev);
 	cancel_delayed_work_sync(&p->service);	/* a last interrupt's */
 	ps_netdev_remove(p);
+	cancel_delayed_work_sync(&p->reset);	/* asked for meanwhile */
 	unmap_device(p);
 	ps_port_put(p);
 }
@@ -268,7 +307,10 @@ static void shutdown(struct pci_dev *pdev)
 {
 	struct ps_port *p = pci_get_drvdata(pdev);
 
-	ps_hw_stop(p);
+	mutex_lock(&p->life);
+	p->asleep = true;
+	ps_life_down(p, PS_STATE_GONE);
+	mutex_unlock(&p->life);
 }
 
 static const struct pci_device_id ids[] = {
@@ -289,6 +331,8 @@ static struct pci_driver ps_driver = {
 	.probe = probe,
 	.remove = remove,
 	.shutdown = shutdown,
+	.driver.pm = pm_ptr(&ps_pm_ops),
+	.err_handler = &ps_error_handlers,
 };
 module_pci_driver(ps_driver);
 

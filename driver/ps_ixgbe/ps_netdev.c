@@ -25,9 +25,8 @@ static void clean_ring(struct ps_port *p, bool all)
 
 	for (; s->clean != s->next; s->clean++) {
 		u32 at = s->clean % PS_SLOW_SLOTS;
-		u64 b = le64_to_cpu((__force __le64)READ_ONCE(s->txd[at].b));
 
-		if (!all && !(b & PS_TXD_DONE))
+		if (!all && !(ps_read_desc(&s->txd[at]).b & PS_TXD_DONE))
 			break;
 		dma_unmap_single(&p->pdev->dev, s->dma[at], s->skb[at]->len,
 				 DMA_TO_DEVICE);
@@ -71,8 +70,7 @@ static netdev_tx_t net_xmit(struct sk_buff *skb, struct net_device *dev)
 	spin_lock_irqsave(&s->lock, flags);
 	at = s->next % PS_SLOW_SLOTS;
 	ps_desc_send(&d, &slot, &slot, dma, skb->len);
-	s->txd[at].a = (__force u64)cpu_to_le64(d.a);
-	s->txd[at].b = (__force u64)cpu_to_le64(d.b);
+	ps_write_desc(&s->txd[at], &d);
 	s->skb[at] = skb;
 	s->dma[at] = dma;
 	s->next++;
@@ -102,10 +100,16 @@ static int net_stop(struct net_device *dev)
 	return 0;
 }
 
+static void net_tx_timeout(struct net_device *dev, unsigned int queue)
+{
+	ps_life_ask_reset(port_of(dev), "transmit hang");
+}
+
 static const struct net_device_ops net_ops = {
 	.ndo_open = net_open,
 	.ndo_stop = net_stop,
 	.ndo_start_xmit = net_xmit,
+	.ndo_tx_timeout = net_tx_timeout,
 	.ndo_validate_addr = eth_validate_addr,
 };
 
@@ -164,7 +168,19 @@ int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
 
 int ps_netdev_start_ring(struct ps_port *p)
 {
+	p->slow.clean = 0;
+	p->slow.next = 0;
 	return ps_hw_tx_enable(p, p->nqueues, p->slow.txd_dma, PS_SLOW_SLOTS);
+}
+
+/* The chip has stopped: what was not sent is dropped. */
+void ps_netdev_drain(struct ps_port *p)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&p->slow.lock, flags);
+	clean_ring(p, true);
+	spin_unlock_irqrestore(&p->slow.lock, flags);
 }
 
 int ps_netdev_add(struct ps_port *p)
@@ -191,11 +207,16 @@ int ps_netdev_add(struct ps_port *p)
 	eth_hw_addr_set(dev, p->mac);
 	strscpy(dev->name, "xge%d", sizeof(dev->name));
 	netif_carrier_off(dev);
+	r = ps_idle_add(p);
+	if (r < 0)
+		goto ring;
 	r = ps_netdev_start_ring(p);
 	if (r == 0)
 		r = register_netdev(dev);
 	if (r == 0)
 		return 0;
+	ps_idle_remove(p);
+ring:
 	dma_free_coherent(&p->pdev->dev, PS_SLOW_SLOTS * sizeof(struct ps_desc),
 			  p->slow.txd, p->slow.txd_dma);
 fail:
@@ -210,6 +231,7 @@ void ps_netdev_remove(struct ps_port *p)
 	clean_ring(p, true);
 	dma_free_coherent(&p->pdev->dev, PS_SLOW_SLOTS * sizeof(struct ps_desc),
 			  p->slow.txd, p->slow.txd_dma);
+	ps_idle_remove(p);
 	free_netdev(p->netdev);
 	p->netdev = NULL;
 }

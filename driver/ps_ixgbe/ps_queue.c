@@ -20,28 +20,12 @@ static void mark_broken(struct ps_queue *q)
 	q->mem->head->state = PS_STATE_ERROR;
 }
 
-static struct ps_desc read_desc(const struct ps_desc *d)
-{
-	struct ps_desc v;
-
-	v.b = le64_to_cpu((__force __le64)READ_ONCE(d->b));
-	dma_rmb();	/* the rest of a descriptor after its done bit */
-	v.a = le64_to_cpu((__force __le64)READ_ONCE(d->a));
-	return v;
-}
-
-static void write_desc(struct ps_desc *d, const struct ps_desc *v)
-{
-	d->a = (__force u64)cpu_to_le64(v->a);
-	d->b = (__force u64)cpu_to_le64(v->b);
-}
-
 static bool receive_waits(const struct ps_queue *q)
 {
 	u32 at = q->rx_next & (q->rx_slots - 1);
 
 	return q->rx_next != q->rx_fill &&
-	       read_desc(&q->rxd[at]).b & PS_RXD_DONE;
+	       ps_read_desc(&q->rxd[at]).b & PS_RXD_DONE;
 }
 
 static void lend_to_receiver(struct ps_queue *q, u32 buf)
@@ -51,7 +35,7 @@ static void lend_to_receiver(struct ps_queue *q, u32 buf)
 
 	ps_mem_for_device(q->port, q->mem, buf);
 	q->rx_buf[at] = buf;
-	write_desc(&q->rxd[at], &d);
+	ps_write_desc(&q->rxd[at], &d);
 }
 
 static void publish_receiver(struct ps_queue *q)
@@ -96,7 +80,7 @@ static int harvest(struct ps_queue *q)
 		return -EPROTO;
 	for (; n < space && n < PS_CHUNK_MAX && receive_waits(q); n++) {
 		u32 at = q->rx_next++ & (q->rx_slots - 1);
-		struct ps_desc d = read_desc(&q->rxd[at]);
+		struct ps_desc d = ps_read_desc(&q->rxd[at]);
 		struct ps_slot s = { .buf = q->rx_buf[at] };
 
 		ps_desc_receive(&d, &s);
@@ -130,7 +114,7 @@ static int reclaim(struct ps_queue *q)
 	while (q->tx_clean != q->tx_next && n + PS_FRAGS_MAX <= space) {
 		u32 last = q->tx_last[q->tx_clean & mask];
 
-		if (!(read_desc(&q->txd[last & mask]).b & PS_TXD_DONE))
+		if (!(ps_read_desc(&q->txd[last & mask]).b & PS_TXD_DONE))
 			break;
 		for (; q->tx_clean != last + 1; q->tx_clean++) {
 			u32 buf = q->tx_buf[q->tx_clean & mask];
@@ -190,14 +174,14 @@ static void post_frame(struct ps_queue *q, const struct ps_slot *frame, int n)
 	q->mem->head->tx_bytes += bytes;
 	if (ps_desc_needs_context(&frame[0])) {
 		ps_desc_context(&d, &frame[0]);
-		write_desc(&q->txd[q->tx_next & mask], &d);
+		ps_write_desc(&q->txd[q->tx_next & mask], &d);
 		q->tx_buf[q->tx_next++ & mask] = PS_NOTHING;
 	}
 	for (i = 0; i < n; i++) {
 		ps_mem_for_device(q->port, q->mem, frame[i].buf);
 		ps_desc_send(&d, &frame[0], &frame[i],
 			     ps_mem_dma(q->mem, frame[i].buf), bytes);
-		write_desc(&q->txd[q->tx_next & mask], &d);
+		ps_write_desc(&q->txd[q->tx_next & mask], &d);
 		q->tx_buf[q->tx_next++ & mask] = frame[i].buf;
 	}
 	q->tx_last[first & mask] = q->tx_next - 1;
@@ -261,7 +245,12 @@ static void read_counters(struct ps_queue *q)
 {
 	struct ps_head *h = q->mem->head;
 
-	h->rx_dropped += ps_rd(q->port, QPRDC(q->index));
+	u32 dropped = ps_rd(q->port, QPRDC(q->index));
+
+	if (dropped == ~0u)
+		ps_life_ask_reset(q->port, "registers read all ones");
+	else
+		h->rx_dropped += dropped;
 	h->wakeups = atomic_long_read(&q->wakeups);
 	h->link_mbps = READ_ONCE(q->port->link_mbps);
 }
@@ -269,7 +258,7 @@ static void read_counters(struct ps_queue *q)
 /* 0, or why this queue moves nothing any more. */
 static int usable(const struct ps_queue *q)
 {
-	if (q->port->gone)
+	if (q->port->gone || q->lost)
 		return -ENODEV;
 	if (!q->attached || !q->running)
 		return -ENXIO;
@@ -347,7 +336,7 @@ __poll_t ps_queue_ready(struct ps_queue *q, bool arm)
 	} else {
 		m = look(q);
 		if (arm && !(m & EPOLLIN)) {
-			ps_hw_arm(q);
+			ps_hw_arm(q->port, q->index);
 			m = look(q);
 		}
 	}
@@ -437,6 +426,8 @@ static void lay_out(struct ps_queue *q, const struct ps_attach *a)
 	q->tx_clean = 0;
 	q->tx_next = 0;
 	q->broken = false;
+	q->lost = false;
+	q->tx_stuck = 0;
 	atomic_long_set(&q->wakeups, 0);
 }
 
@@ -453,7 +444,12 @@ static void set_promisc(struct ps_port *p)
 static int start_hardware(struct ps_queue *q)
 {
 	u32 i;
-	int r = ps_hw_rx_enable(q);
+	int r;
+
+	r = q->index == 0 ? ps_idle_stop(q->port) : 0;
+	if (r == 0)
+		r = ps_hw_rx_enable(q->port, q->index, q->rxd_dma,
+				    q->rx_slots);
 
 	if (r == 0)
 		r = ps_hw_tx_enable(q->port, q->index, q->txd_dma, q->tx_slots);
@@ -476,6 +472,8 @@ int ps_queue_attach(struct ps_queue *q, struct ps_attach *a)
 
 	if (r < 0)
 		return r;
+	if (q->port->down)
+		return -ENETDOWN;
 	if (q->attached)
 		return -EBUSY;
 	plan_memory(a);
@@ -516,6 +514,7 @@ fail:
 void ps_queue_stop(struct ps_queue *q)
 {
 	struct ps_port *p = q->port;
+	int stopped;
 
 	mutex_lock(&q->lock);
 	if (!q->running)
@@ -523,7 +522,10 @@ void ps_queue_stop(struct ps_queue *q)
 	q->running = false;
 	set_promisc(p);
 	ps_hw_rss(p);
-	if (ps_hw_queue_disable(q) < 0 && ps_hw_stop(p) < 0) {
+	stopped = ps_hw_queue_disable(q);
+	if (stopped < 0)
+		ps_life_ask_reset(p, "a queue does not stop");
+	if (stopped < 0 && ps_hw_stop(p) < 0) {
 		dev_err(&p->pdev->dev,
 			"queue %u does not stop: its memory is given up\n",
 			q->index);
@@ -533,8 +535,43 @@ void ps_queue_stop(struct ps_queue *q)
 	}
 	ps_mem_unmap(p, q->mem);
 	free_rings(q);
+	if (stopped == 0 && q->index == 0 && !p->down && !p->ending &&
+	    ps_idle_start(p) < 0)
+		dev_err(&p->pdev->dev, "the kernel receives nothing\n");
 out:
 	mutex_unlock(&q->lock);
+}
+
+void ps_queue_end(struct ps_queue *q, u32 state)
+{
+	bool was = q->running;
+
+	ps_queue_stop(q);
+	mutex_lock(&q->lock);
+	q->lost = state == PS_STATE_GONE;
+	if (was && q->mem)
+		q->mem->head->state = state;
+	mutex_unlock(&q->lock);
+}
+
+/* Is there something to send that has not moved for two seconds? */
+bool ps_queue_hangs(struct ps_queue *q)
+{
+	bool hangs = false;
+	u32 head;
+
+	mutex_lock(&q->lock);
+	if (q->running) {
+		head = ps_rd(q->port, TDH(q->index));
+		if (head == q->tx_head &&
+		    head != (q->tx_next & (q->tx_slots - 1)))
+			hangs = ++q->tx_stuck >= 2;
+		else
+			q->tx_stuck = 0;
+		q->tx_head = head;
+	}
+	mutex_unlock(&q->lock);
+	return hangs;
 }
 
 /* The file lets go: after ps_queue_stop(), or after the device has gone. */

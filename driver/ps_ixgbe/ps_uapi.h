@@ -28,6 +28,9 @@
  * Events     When the device goes away poll() says POLLERR | POLLHUP, calls
  *            say -ENODEV and head.state is PS_STATE_GONE; memory stays mapped.
  *            A link change says POLLPRI until EVENT has been called.
+ *            A reset of the port (transmit hang, suspend, PCI error) ends all
+ *            attachments: POLLERR, -ENXIO, PS_STATE_RESET; memory stays mapped,
+ *            and ATTACH says -ENETDOWN until the port is up again.
  * Ordering   tail is stored by the producer with release and loaded by the
  *            consumer with acquire; head the other way round.
  * Threads    One per ring end; calls on one file are serialised by the kernel.
@@ -92,6 +95,7 @@ enum ps_ring_name { PS_RING_RX, PS_RING_FILL, PS_RING_TX, PS_RING_DONE, PS_RINGS
 #define PS_STATE_UP	1
 #define PS_STATE_GONE	2	/* removed or unbound: close the file */
 #define PS_STATE_ERROR	3	/* contract broken by the user: close the file */
+#define PS_STATE_RESET	4	/* the port was reset: detach, attach again */
 
 /*
  * The first bytes of the map.  The kernel decides by ring[] alone; the rest is

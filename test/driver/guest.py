@@ -47,7 +47,7 @@ class Wire:
 
 
 class Guest:
-    def __init__(self, kernel, nics, folder, limit=150, iommu=False,
+    def __init__(self, kernel, nics, folder, limit=230, iommu=False,
                  initrd=None):
         """nics: list of (wire or netdev string, mac, extra properties)."""
         a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
@@ -58,7 +58,7 @@ class Guest:
              "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
              "-kernel", f"{CACHE}/kernel-{kernel}/vmlinuz",
              "-initrd", f"{CACHE}/{initrd or 'initrd-' + kernel}",
-             "-append", "console=ttyS0 quiet panic=-1" +
+             "-append", "console=ttyS0 quiet panic=-1 iomem=relaxed" +
              (" intel_iommu=on iommu.strict=1" if iommu else "")]
         if iommu:
             a += ["-device", "intel-iommu"]

@@ -115,6 +115,23 @@ class Suite:
         self.sh("ip addr add 10.9.0.1/24 dev xge0")
         self.g.start("ps_slow /dev/ps/xge0 3; echo SLOW''-END")
         self.g.wait(b"slow: ready", 15)
+        self.ping()
+        self.g.wait(b"SLOW-END", 20)
+        self.sh("ip addr del 10.9.0.1/24 dev xge0")
+
+    def idle(self):
+        """Nobody attached: what comes is the kernel's, ARP and ping too."""
+        self.sh("ip addr add 10.9.0.1/24 dev xge0; ip neigh flush dev xge0")
+        self.ping()
+        self.start_echo(1, 1)
+        self.end_echo()
+        self.sh("ip neigh flush dev xge0")
+        self.ping()
+        self.sh("ip addr del 10.9.0.1/24 dev xge0")
+        out = self.sh("cat /sys/class/net/xge0/statistics/rx_packets")
+        must(int(out.split()[-1]) >= 4, out)
+
+    def ping(self):
         self.w.drain()
         body = struct.pack(">BBHHH", 8, 0, 0, 1, 1) + b"p" * 32
         s = sum(struct.unpack(">20H", body))
@@ -134,9 +151,7 @@ class Suite:
                             bytes([10, 9, 0, 2]) + f[22:32] + bytes(18))
             if f and f[12:14] == b"\x08\0" and f[23] == 1 and f[34] == 0:
                 reply = f
-        self.g.wait(b"SLOW-END", 20)
         must(reply, "no echo reply")
-        self.sh("ip addr del 10.9.0.1/24 dev xge0")
 
     def offload(self):
         """Checksums and segments of the chip against software's."""
@@ -187,6 +202,73 @@ class Suite:
         must(self.w.recv(2, HOST) == echoed(f), "no echo afterwards")
         self.end_echo()
         return "8 times"
+
+    def interrupted(self, how, state="state 4", more=40):
+        """An echo is under way; after `how` it has ended, and a new one works."""
+        self.w.drain()
+        self.g.start("ps_echo /dev/ps/xge0 2 30 >/tmp/out 2>&1 &")
+        self.sh("sleep 1")
+        self.w.send(udp(60, 1))
+        must(self.w.recv(2, HOST), "no echo before")
+        how()
+        for k in range(more):
+            self.w.send(tcp(k))
+        out = self.sh("wait; cat /tmp/out")
+        must(state in out and "idle" not in out, out)
+
+    def alive(self):
+        self.sh("ip link set xge0 up; for i in 1 2 3 4 5 6 7 8; do "
+                "list_devices | grep -q 'link 10000' && break; "
+                "usleep 500000; done")
+        f = udp(300, 5)
+        self.start_echo(2, 1)
+        self.w.send(f)
+        must(self.w.recv(2, HOST) == echoed(f), "no echo afterwards")
+        self.end_echo()
+
+    def fault(self, name, value):
+        self.g.qmp('{"execute":"qom-set","arguments":{"path":'
+                   '"/machine/peripheral/nic0","property":"%s",'
+                   '"value":%d}}' % (name, value))
+
+    def reset(self):
+        """Somebody resets the function: processes hear of it, attach again."""
+        self.interrupted(lambda: self.sh(
+            f"echo 1 >/sys/bus/pci/devices/{BUS}/reset"))
+        self.alive()
+
+    def suspend(self):
+        """To sleep and back, all but the platform's part (pm_test)."""
+        def sleep():
+            self.sh("echo 1 >/sys/module/suspend/parameters/pm_test_delay; "
+                    "echo devices >/sys/power/pm_test; "
+                    "echo mem >/sys/power/state; "
+                    "echo none >/sys/power/pm_test", 40)
+        self.interrupted(sleep)
+        self.alive()
+
+    def hang(self):
+        """Transmission stands still: the driver notices and resets."""
+        self.interrupted(lambda: self.sh(f"ps_poke {BUS} 4a80 0"))
+        must("transmit hang: resetting" in self.sh("dmesg | tail -5"),
+             "not in the log")
+        self.alive()
+
+    def pulled(self):
+        """All registers read as ones, as of a card pulled out; later removed
+        from the bus, and found again."""
+        def pull():
+            self.fault("gone", 1)
+            self.sh(f"[ $(ps_poke {BUS} 8) = ffffffff ]; sleep 2")
+        self.interrupted(pull, "state 2", 0)
+        must("pulled out" in self.sh("dmesg | tail -8"), "not in the log")
+        code, out = self.g.run("ps_echo /dev/ps/xge0 1 1")
+        must(code != 0, "attached to a device that is not there")
+        self.sh(f"echo 1 >/sys/bus/pci/devices/{BUS}/remove; "
+                "[ ! -e /dev/ps/xge0 ]")
+        self.fault("gone", 0)
+        self.sh("echo 1 >/sys/bus/pci/rescan; sleep 1")
+        self.alive()
 
     def rmmod_refused(self):
         self.start_echo(1, 3)
@@ -301,6 +383,7 @@ def main():
         s = Suite(guest, wire, cases)
         for name in ("load", "sizes", "spread", "wakeups", "full", "errors",
                      "slow", "offload", "link", "kill_busy", "rmmod_refused",
+                     "idle", "reset", "suspend", "hang", "pulled",
                      "unbind_busy", "reloads", "fuzz", "psio_setup",
                      "strict", "quiet"):
             if name == "strict" and not iommu:

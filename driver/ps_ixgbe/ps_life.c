@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * ps_life.c - a port goes down and comes up while it stays bound
+ *
+ *	up --down()--> chip stopped, no DMA --up()--> up
+ *	   transmit hang, a queue that would not stop:	reset work
+ *	   suspend, PCI error, reset from sysfs:	the kernel's callbacks
+ *	   registers read all ones (pulled out):	down for good
+ *
+ * Every attachment ends with down(): its calls say -ENXIO, poll() POLLERR,
+ * head.state says why.  The process detaches and attaches again, which is
+ * refused with -ENETDOWN until the port is up.
+ *
+ * Locks      port->life around down() and up(), outside all others; service
+ *            and interrupts ask for a reset, they do not do it.
+ */
+#include <linux/interrupt.h>
+#include <linux/poll.h>
+
+#include "ps.h"
+#include "ps_reg.h"
+
+#define RETRY_S		5
+
+static void tell_all(struct ps_port *p)
+{
+	unsigned int i;
+
+	atomic_inc(&p->events);
+	for (i = 0; i < p->nqueues; i++)
+		wake_up_interruptible_poll(&p->queue[i].wait,
+					   EPOLLERR | EPOLLPRI);
+}
+
+/* No interrupt handler of ours runs after this, and none begins. */
+static void quiesce_irqs(struct ps_port *p)
+{
+	unsigned int i;
+
+	ps_hw_mask(p);
+	for (i = 0; i <= p->nqueues; i++)
+		synchronize_irq(pci_irq_vector(p->pdev, i));
+}
+
+void ps_life_down(struct ps_port *p, u32 state)
+{
+	unsigned int i;
+
+	mutex_lock(&p->lock);
+	if (p->down) {
+		mutex_unlock(&p->lock);
+		return;
+	}
+	p->down = true;
+	for (i = 0; i < p->nqueues; i++)
+		ps_queue_end(&p->queue[i], state);
+	ps_idle_stop(p);
+	mutex_unlock(&p->lock);
+	netif_device_detach(p->netdev);
+	netif_tx_disable(p->netdev);
+	netif_carrier_off(p->netdev);
+	quiesce_irqs(p);
+	cancel_delayed_work_sync(&p->service);
+	if (ps_hw_stop(p) < 0)
+		dev_err(&p->pdev->dev, "the chip does not reset\n");
+	ps_netdev_drain(p);
+	WRITE_ONCE(p->link_mbps, 0);
+	tell_all(p);
+}
+
+int ps_life_up(struct ps_port *p)
+{
+	int r;
+
+	mutex_lock(&p->lock);
+	r = ps_hw_reset(p);
+	if (r == 0)
+		r = ps_hw_start(p);
+	if (r == 0)
+		r = ps_netdev_start_ring(p);
+	if (r == 0)
+		r = ps_idle_start(p);
+	if (r == 0)
+		p->down = false;
+	mutex_unlock(&p->lock);
+	if (r < 0)
+		return r;
+	netif_device_attach(p->netdev);
+	if (netif_running(p->netdev))
+		netif_wake_queue(p->netdev);
+	schedule_delayed_work(&p->service, 0);
+	return 0;
+}
+
+/* Any context: the port is reset soon. */
+void ps_life_ask_reset(struct ps_port *p, const char *why)
+{
+	if (READ_ONCE(p->down) || READ_ONCE(p->ending))
+		return;
+	dev_err_ratelimited(&p->pdev->dev, "%s: resetting the port\n", why);
+	schedule_delayed_work(&p->reset, 0);
+}
+
+void ps_life_reset(struct work_struct *work)
+{
+	struct ps_port *p = container_of(to_delayed_work(work), struct ps_port,
+					 reset);
+	int r;
+
+	mutex_lock(&p->life);
+	if (p->ending || p->asleep)
+		goto out;
+	if (ps_hw_pulled(p)) {
+		dev_err(&p->pdev->dev, "registers read all ones: pulled out\n");
+		ps_life_down(p, PS_STATE_GONE);
+		goto out;
+	}
+	ps_life_down(p, PS_STATE_RESET);
+	p->resets++;
+	r = ps_life_up(p);
+	if (r < 0) {
+		dev_err(&p->pdev->dev, "stays down (%d), next try in %d s\n",
+			r, RETRY_S);
+		schedule_delayed_work(&p->reset, RETRY_S * HZ);
+	} else {
+		dev_info(&p->pdev->dev, "is up again after a reset\n");
+	}
+out:
+	mutex_unlock(&p->life);
+}
+
+/* The port goes to sleep or leaves the bus's hands; up again by wake(). */
+static void sleep_port(struct ps_port *p, u32 state)
+{
+	mutex_lock(&p->life);
+	p->asleep = true;
+	ps_life_down(p, state);
+	mutex_unlock(&p->life);
+}
+
+static int wake_port(struct ps_port *p)
+{
+	int r;
+
+	mutex_lock(&p->life);
+	p->asleep = false;
+	r = ps_life_up(p);
+	mutex_unlock(&p->life);
+	if (r < 0) {
+		dev_err(&p->pdev->dev, "does not wake: %d\n", r);
+		schedule_delayed_work(&p->reset, RETRY_S * HZ);
+	}
+	return r;
+}
+
+static int __maybe_unused ps_suspend(struct device *dev)
+{
+	sleep_port(dev_get_drvdata(dev), PS_STATE_RESET);
+	return 0;
+}
+
+static int __maybe_unused ps_resume(struct device *dev)
+{
+	return wake_port(dev_get_drvdata(dev));
+}
+
+SIMPLE_DEV_PM_OPS(ps_pm_ops, ps_suspend, ps_resume);
+
+static pci_ers_result_t error_detected(struct pci_dev *pdev,
+				       pci_channel_state_t state)
+{
+	struct ps_port *p = pci_get_drvdata(pdev);
+
+	if (state == pci_channel_io_perm_failure) {
+		sleep_port(p, PS_STATE_GONE);
+		return PCI_ERS_RESULT_DISCONNECT;
+	}
+	sleep_port(p, PS_STATE_RESET);
+	pci_disable_device(pdev);
+	return PCI_ERS_RESULT_NEED_RESET;
+}
+
+static pci_ers_result_t slot_reset(struct pci_dev *pdev)
+{
+	if (pci_enable_device_mem(pdev) < 0)
+		return PCI_ERS_RESULT_DISCONNECT;
+	pci_set_master(pdev);
+	pci_restore_state(pdev);
+	pci_save_state(pdev);
+	return PCI_ERS_RESULT_RECOVERED;
+}
+
+static void error_resume(struct pci_dev *pdev)
+{
+	wake_port(pci_get_drvdata(pdev));
+}
+
+static void reset_prepare(struct pci_dev *pdev)
+{
+	sleep_port(pci_get_drvdata(pdev), PS_STATE_RESET);
+}
+
+static void reset_done(struct pci_dev *pdev)
+{
+	wake_port(pci_get_drvdata(pdev));
+}
+
+const struct pci_error_handlers ps_error_handlers = {
+	.error_detected = error_detected,
+	.slot_reset = slot_reset,
+	.resume = error_resume,
+	.reset_prepare = reset_prepare,
+	.reset_done = reset_done,
+};
