@@ -12,7 +12,8 @@
  * the queues by the hash that the engines use.
  *
  * System calls  One a loop at most in each direction while there is traffic:
- *           a look at an empty ring, and the flush of what was sent.
+ *           received buffers are brought, what was sent is flushed.  A look
+ *           that finds nothing reads the chip's ring and makes none.
  * Away      When the device goes (unbound, unplugged), the port stays, down:
  *           frames that are held stay valid, what is sent is dropped and
  *           counted, and once a second the device is looked for by its PCI
@@ -212,11 +213,14 @@ static void psio_flush(struct port_queue *port, mono_t now)
 static int psio_alloc(struct port_queue *port, struct frame **f, int count)
 {
 	struct psio_queue *q = pq(port);
-	struct psio_life *l = q->now ? q->now : q->old;
+	struct psio_life *l;
 	int n = 0;
 
-	if (q->now && !l->free)
-		psio_collect(l);
+	if (q->now && !q->now->free)
+		psio_collect(q->now);
+	if (q->now && !q->now->free)
+		sync_queue(q, mono_now());
+	l = q->now ? q->now : q->old;
 	while (n < count && (f[n] = psio_run_get(l)))
 		fresh(q, l, f[n++]);
 	l->out += (uint32_t)n;

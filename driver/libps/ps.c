@@ -19,6 +19,10 @@ struct ps_handle {
 	struct ps_attach a;
 	struct ps_head *head;
 	uint8_t *buffers;
+	const uint32_t *descriptors;	/* the chip's, or NULL */
+	uint32_t fed;		/* buffers that the receiver has, or will */
+	uint32_t sending;	/* slots put and not returned */
+	uint32_t looks;		/* since the last call */
 	struct ps_ring ring[PS_RINGS];
 	uint32_t *idle;		/* buffers that are ours and empty */
 	uint32_t idle_count;
@@ -61,10 +65,15 @@ int ps_list_devices(struct ps_device *devices, int max)
 	return n;
 }
 
+#define DESC_BYTES	16u
+#define DESC_WORDS	(DESC_BYTES / sizeof(uint32_t))
+#define LOOKS_MAX	64u	/* without a call while something is sent */
+
 static void *map(int fd, size_t bytes, unsigned long offset)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-		       (off_t)offset);
+	int prot = offset == PS_MAP_DESCRIPTORS ? PROT_READ :
+		PROT_READ | PROT_WRITE;
+	void *p = mmap(NULL, bytes, prot, MAP_SHARED, fd, (off_t)offset);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -82,6 +91,7 @@ static void set_up_rings(struct ps_handle *h)
 	for (uint32_t b = h->a.rx_slots - 1; b < h->a.buffers; b++)
 		h->idle[h->idle_count++] = b;
 	h->reserved = h->a.buffers;
+	h->fed = h->a.rx_slots - 1;
 }
 
 int ps_attach_queue(struct ps_handle **out, const char *path,
@@ -104,6 +114,8 @@ int ps_attach_queue(struct ps_handle **out, const char *path,
 	h->head = map(h->fd, h->a.head_bytes, 0);
 	h->buffers = map(h->fd, (size_t)h->a.buffers * PS_BUF_BYTES,
 			 PS_MAP_BUFFERS);
+	h->descriptors = map(h->fd, h->a.rx_slots * DESC_BYTES,
+			     PS_MAP_DESCRIPTORS);
 	h->idle = calloc(h->a.buffers, sizeof(*h->idle));
 	r = -ENOMEM;
 	if (!h->head || !h->buffers || !h->idle)
@@ -122,6 +134,9 @@ void ps_detach_queue(struct ps_handle *h)
 		munmap(h->head, h->a.head_bytes);
 	if (h->buffers)
 		munmap(h->buffers, (size_t)h->a.buffers * PS_BUF_BYTES);
+	if (h->descriptors)
+		munmap((void *)(uintptr_t)h->descriptors,
+		       h->a.rx_slots * DESC_BYTES);
 	if (h->fd >= 0)
 		close(h->fd);
 	free(h->idle);
@@ -134,6 +149,7 @@ static int sync_rings(struct ps_handle *h)
 	struct ps_sync s;
 
 	h->calls++;
+	h->looks = 0;
 	return call(h->fd, PS_IOC_SYNC, &s);
 }
 
@@ -153,8 +169,10 @@ static void take_done(struct ps_handle *h)
 
 	for (int i = 0; i < n; i++)
 		ps_give_back(h, ps_ring_at(r, (uint32_t)i)->buf);
-	if (n > 0)
+	if (n > 0) {
 		ps_ring_release(r, (uint32_t)n);
+		h->sending -= (uint32_t)n;
+	}
 }
 
 static uint8_t *data_of(const struct ps_handle *h, uint32_t buf)
@@ -176,6 +194,28 @@ static void feed(struct ps_handle *h)
 	}
 	if (n)
 		ps_ring_submit(r, n);
+	h->fed += n;
+}
+
+bool ps_waiting(const struct ps_handle *h)
+{
+	uint32_t at = h->head->rx_next & (h->a.rx_slots - 1);
+
+	if (ps_ring_peek(&h->ring[PS_RING_RX]) || !h->descriptors ||
+	    h->head->state != PS_STATE_UP)
+		return true;
+	return __atomic_load_n(&h->descriptors[at * DESC_WORDS + 2],
+			       __ATOMIC_ACQUIRE) & PS_DESC_DONE;
+}
+
+/* Must the kernel be called although nothing came: to feed the receiver, to
+ * have sent buffers back? */
+static bool upkeep_due(struct ps_handle *h)
+{
+	if (h->fed < h->a.rx_slots - h->a.rx_slots / 4)
+		return true;
+	return h->sending >= h->a.tx_slots / 4 ||
+		(h->sending && ++h->looks >= LOOKS_MAX);
 }
 
 int ps_recv_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max)
@@ -187,6 +227,8 @@ int ps_recv_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max)
 		max = PS_CHUNK_MAX;
 	c->count = 0;
 	if (n == 0) {
+		if (!ps_waiting(h) && !upkeep_due(h))
+			return 0;
 		take_done(h);
 		feed(h);
 		e = sync_rings(h);
@@ -201,6 +243,7 @@ int ps_recv_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max)
 		p->data = data_of(h, p->slot.buf);
 	}
 	ps_ring_release(r, c->count);
+	h->fed -= c->count;
 	return (int)c->count;
 }
 
@@ -247,6 +290,7 @@ static int put(struct ps_handle *h, struct ps_chunk *c, uint16_t flag)
 		ps_ring_at(r, n)->flags |= flag;
 	}
 	ps_ring_submit(r, n);
+	h->sending += n;
 	c->count -= n;
 	for (i = 0; i < c->count; i++)
 		c->packet[i] = c->packet[i + n];
@@ -296,6 +340,7 @@ int ps_put(struct ps_handle *h, const struct ps_slot *slots, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 		*ps_ring_at(r, i) = slots[i];
 	ps_ring_submit(r, n);
+	h->sending += n;
 	return 0;
 }
 

@@ -30,6 +30,7 @@
 #ifndef LIBPS_PS_H
 #define LIBPS_PS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -63,8 +64,12 @@ int ps_attach_queue(struct ps_handle **h, const char *path,
 void ps_detach_queue(struct ps_handle *h);
 
 /* Each moves at most @max packets (PS_CHUNK_MAX) and returns how many. */
+/* A receive looks into the chip's ring and makes no call where nothing came. */
 int ps_recv_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max);
 int ps_alloc_chunk(struct ps_handle *h, struct ps_chunk *c, uint32_t max);
+
+/* Would a receive find something, or an error?  No call; false is certain. */
+bool ps_waiting(const struct ps_handle *h);
 
 /* Consumes all packets.  0 or -errno. */
 int ps_free_chunk(struct ps_handle *h, struct ps_chunk *c);

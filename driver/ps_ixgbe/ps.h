@@ -37,6 +37,10 @@
 #define PS_SLOW_SLOTS	256
 #define PS_IDLE_SLOTS	256		/* of the kernel's receive ring */
 #define PS_NAME_BYTES	(IFNAMSIZ + 8)
+#define PS_THROTTLE_US	8	/* between interrupts, to begin with */
+#define PS_STATS	22		/* counters of the chip: ps_ethtool.c */
+#define PS_STAT_XOFF_REG 0x41a8
+#define PS_VERSION	"0.1.0"
 #define PS_NOTHING	0xffffffffu	/* a descriptor without a buffer */
 
 struct ps_port;
@@ -45,6 +49,9 @@ struct ps_port;
 struct ps_mem {
 	struct ps_head *head;		/* vmalloc_user: head and slots */
 	size_t head_bytes;
+	struct page *ring;		/* the chip's receive descriptors */
+	dma_addr_t ring_dma;
+	size_t ring_bytes;
 	struct page **block;		/* buffers, 4 KiB << order each */
 	dma_addr_t *dma;		/* of each block; valid while `mapped` */
 	unsigned int blocks, order;
@@ -65,14 +72,17 @@ struct ps_queue {
 	struct ps_mem *mem;
 	struct ps_owners owners;
 	struct ps_ring ring[PS_RINGS];
-	struct ps_desc *rxd, *txd;
-	dma_addr_t rxd_dma, txd_dma;
+	struct ps_desc *txd;
+	dma_addr_t txd_dma;
 	u32 *rx_buf, *tx_buf, *tx_last;	/* per descriptor */
 	struct ps_slot frame[PS_FRAGS_MAX];	/* being sent; too big a stack's */
 	u32 rx_slots, tx_slots;
 	u32 rx_next, rx_fill;		/* harvested, filled: free counts */
 	u32 tx_clean, tx_next;
-	u32 promisc;
+	u32 promisc, strip_vlan;	/* PS_ATTACH_ */
+	u64 frames_in, frames_out;	/* since the port was bound */
+	u64 frames_armed;		/* frames_in when last armed */
+	unsigned int throttle_us;
 	u32 tx_head, tx_stuck;		/* TDH a second ago; seconds unmoved */
 	atomic_long_t wakeups;
 };
@@ -94,8 +104,6 @@ struct ps_slow {
 struct ps_idle {
 	struct napi_struct napi;
 	struct ps_mem *mem;
-	struct ps_desc *rxd;
-	dma_addr_t rxd_dma;
 	struct sk_buff *part;		/* a frame of several buffers grows */
 	bool torn;			/* the rest of that frame is skipped */
 	u32 next;
@@ -124,6 +132,10 @@ struct ps_port {
 	struct ps_queue queue[PS_QUEUES_MAX];
 	unsigned int nqueues;
 	u32 link_mbps;
+	bool sfp;			/* has a cage */
+	u32 module;			/* PS_MODULE_ */
+	bool rx_pause, tx_pause, paused;
+	u64 stats[PS_STATS];		/* port->lock */
 	atomic_t events;		/* link changes so far */
 	struct delayed_work service;
 	struct delayed_work reset;
@@ -163,10 +175,16 @@ void ps_hw_mask(const struct ps_port *p);
 int ps_hw_reset(struct ps_port *p);
 int ps_hw_start(struct ps_port *p);
 int ps_hw_stop(struct ps_port *p);
+int ps_hw_lock(const struct ps_port *p, u32 bits);	/* GSSR_ */
+void ps_hw_unlock(const struct ps_port *p, u32 bits);
+int ps_hw_eeprom(const struct ps_port *p, u16 at, u16 *word);
+void ps_hw_flow_control(const struct ps_port *p);
+void ps_hw_throttle(const struct ps_port *p, unsigned int vector,
+		    unsigned int us);
 void ps_hw_rss(struct ps_port *p);
 u32 ps_hw_link(const struct ps_port *p);
 int ps_hw_rx_enable(struct ps_port *p, unsigned int index, dma_addr_t ring,
-		    u32 slots);
+		    u32 slots, bool strip_vlan);
 int ps_hw_rx_disable(const struct ps_port *p, unsigned int index);
 int ps_hw_tx_enable(struct ps_port *p, unsigned int index, dma_addr_t ring,
 		    u32 slots);
@@ -174,10 +192,16 @@ int ps_hw_queue_disable(struct ps_queue *q);
 void ps_hw_arm(const struct ps_port *p, unsigned int index); /* any context */
 
 /* ps_mem.c */
-struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers);
+struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers,
+			  u32 rx_slots);
+struct ps_desc ps_mem_read_desc(struct ps_port *p, const struct ps_mem *m,
+				u32 at);
+void ps_mem_write_desc(struct ps_port *p, const struct ps_mem *m, u32 at,
+		       const struct ps_desc *d);
 void ps_mem_unmap(struct ps_port *p, struct ps_mem *m);
 void ps_mem_free(struct ps_mem *m);
-int ps_mem_mmap(struct ps_mem *m, struct vm_area_struct *vma);
+int ps_mem_mmap(struct ps_port *p, struct ps_mem *m,
+		struct vm_area_struct *vma);
 dma_addr_t ps_mem_dma(const struct ps_mem *m, u32 buf);
 void *ps_mem_addr(const struct ps_mem *m, u32 buf);
 void ps_mem_for_cpu(struct ps_port *p, const struct ps_mem *m, u32 buf);
@@ -191,6 +215,13 @@ bool ps_queue_hangs(struct ps_queue *q); /* once a second */
 void ps_queue_detach(struct ps_queue *q);
 int ps_queue_sync(struct ps_queue *q, struct ps_sync *s);
 __poll_t ps_queue_ready(struct ps_queue *q, bool arm);
+
+/* ps_sfp.c: from the service work alone */
+bool ps_sfp_look(struct ps_port *p);
+
+/* ps_ethtool.c */
+void ps_stats_read(struct ps_port *p);
+extern const struct ethtool_ops ps_ethtool_ops;
 
 /* ps_idle.c; start and stop with port->lock held */
 int ps_idle_add(struct ps_port *p);

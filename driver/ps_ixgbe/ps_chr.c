@@ -239,7 +239,7 @@ static int chr_mmap(struct file *file, struct vm_area_struct *vma)
 	if (p->gone)
 		r = -ENODEV;
 	else if (f->queue && f->queue->mem)
-		r = ps_mem_mmap(f->queue->mem, vma);
+		r = ps_mem_mmap(p, f->queue->mem, vma);
 	mutex_unlock(&p->lock);
 	return r;
 }

@@ -3,6 +3,7 @@
 
 /* receive write-back, second quadword: 7.1.6.2 */
 #define RX_EOP		(1u << 1)
+#define RX_VP		(1u << 3)
 #define RX_L4CS		(1u << 5)
 #define RX_IPCS		(1u << 6)
 #define RX_ERR_RXE	(1u << 29)
@@ -14,6 +15,7 @@
 #define TX_IFCS		(1ull << 25)
 #define TX_RS		(1ull << 27)
 #define TX_DEXT		(1ull << 29)
+#define TX_VLE		(1ull << 30)
 #define TX_TSE		(1ull << 31)
 #define TX_DATA		(3ull << 20)
 #define TX_CONTEXT	(2ull << 20)
@@ -38,6 +40,11 @@ void ps_desc_receive(const struct ps_desc *d, struct ps_slot *s)
 		flags |= PS_F_ERROR;
 	if (d->a & 0xf)
 		flags |= PS_F_HASH;
+	s->vlan = 0;
+	if (status & RX_EOP && status & RX_VP) {
+		flags |= PS_F_VLAN;
+		s->vlan = (__u16)(d->b >> 48);
+	}
 	s->len = (__u16)(d->b >> 32);
 	s->flags = flags;
 	s->hash = (__u32)(d->a >> 32);
@@ -51,12 +58,14 @@ void ps_desc_receive(const struct ps_desc *d, struct ps_slot *s)
 int ps_desc_needs_context(const struct ps_slot *s)
 {
 	return !!(s->flags & (PS_F_CSUM_IP | PS_F_CSUM_TCP | PS_F_CSUM_UDP |
-			      PS_F_TSO));
+			      PS_F_TSO | PS_F_VLAN));
 }
 
 void ps_desc_context(struct ps_desc *d, const struct ps_slot *s)
 {
-	d->a = (__u64)s->l3_len | (__u64)s->l2_len << 9;
+	d->a = (__u64)s->l3_len | (__u64)(s->l2_len ? s->l2_len : 14) << 9;
+	if (s->flags & PS_F_VLAN)
+		d->a |= (__u64)s->vlan << 16;
 	d->b = TX_DEXT | TX_CONTEXT;
 	if (s->flags & PS_F_CSUM_IP)
 		d->b |= CTX_IPV4;
@@ -79,6 +88,8 @@ void ps_desc_send(struct ps_desc *d, const struct ps_slot *first,
 		payload -= (__u32)first->l2_len + first->l3_len + first->l4_len;
 		d->b |= TX_TSE;
 	}
+	if (first->flags & PS_F_VLAN)
+		d->b |= TX_VLE;
 	if (ps_desc_needs_context(first))
 		d->b |= TX_CC;
 	if (first->flags & PS_F_CSUM_IP)

@@ -39,7 +39,7 @@ void ps_hw_mask(const struct ps_port *p)
 }
 
 /* Software semaphore against our own kind, then the firmware's: 10.5.4. */
-static int semaphore_get(const struct ps_port *p, u32 bit)
+int ps_hw_lock(const struct ps_port *p, u32 bit)
 {
 	int i;
 
@@ -59,7 +59,7 @@ static int semaphore_get(const struct ps_port *p, u32 bit)
 	return -EBUSY;
 }
 
-static void semaphore_put(const struct ps_port *p, u32 bit)
+void ps_hw_unlock(const struct ps_port *p, u32 bit)
 {
 	if (wait_for(p, SWSM, SWSM_SMBI, 0, 20) < 0)
 		dev_warn(&p->pdev->dev, "releasing a semaphore unasked\n");
@@ -68,7 +68,7 @@ static void semaphore_put(const struct ps_port *p, u32 bit)
 	ps_wr(p, SWSM, 0);
 }
 
-static int eeprom_word(const struct ps_port *p, u16 at, u16 *word)
+int ps_hw_eeprom(const struct ps_port *p, u16 at, u16 *word)
 {
 	ps_wr(p, EERD, (u32)at << 2 | EERD_START);
 	if (wait_for(p, EERD, EERD_DONE, EERD_DONE, 5) < 0)
@@ -84,20 +84,20 @@ static int eeprom_check(const struct ps_port *p)
 	int r = 0;
 
 	for (i = 0; i <= 0x3f && r == 0; i++) {
-		r = eeprom_word(p, i, &word);
+		r = ps_hw_eeprom(p, i, &word);
 		sum += word;
 	}
 	for (i = 3; i < 0xf && r == 0; i++) {
 		u16 at;
 
-		r = eeprom_word(p, i, &at);
+		r = ps_hw_eeprom(p, i, &at);
 		if (r < 0 || at == 0 || at == 0xffff)
 			continue;
-		r = eeprom_word(p, at, &len);
+		r = ps_hw_eeprom(p, at, &len);
 		if (r < 0 || len == 0 || len == 0xffff)
 			continue;
 		for (j = at + 1; j <= at + len && r == 0; j++) {
-			r = eeprom_word(p, j, &word);
+			r = ps_hw_eeprom(p, j, &word);
 			sum += word;
 		}
 	}
@@ -150,12 +150,12 @@ int ps_hw_reset(struct ps_port *p)
 		dev_err(dev, "DMA initialisation does not end\n");
 		return -ETIMEDOUT;
 	}
-	if (semaphore_get(p, GSSR_EEPROM) < 0) {
+	if (ps_hw_lock(p, GSSR_EEPROM) < 0) {
 		dev_err(dev, "EEPROM semaphore is held by firmware\n");
 		return -EBUSY;
 	}
 	low = eeprom_check(p);
-	semaphore_put(p, GSSR_EEPROM);
+	ps_hw_unlock(p, GSSR_EEPROM);
 	if (low)
 		return (int)low;
 	low = ps_rd(p, RAL(0));
@@ -172,10 +172,10 @@ int ps_hw_reset(struct ps_port *p)
 /* 4.6.4: the mode comes from the EEPROM; start the link with it. */
 static int start_link(struct ps_port *p)
 {
-	if (semaphore_get(p, GSSR_CSR) < 0)
+	if (ps_hw_lock(p, GSSR_CSR) < 0)
 		return -EBUSY;
 	ps_wr(p, AUTOC, ps_rd(p, AUTOC) | AUTOC_RESTART);
-	semaphore_put(p, GSSR_CSR);
+	ps_hw_unlock(p, GSSR_CSR);
 	return 0;
 }
 
@@ -210,6 +210,27 @@ void ps_hw_rss(struct ps_port *p)
 	ps_wr(p, MRQC, MRQC_RSS);
 }
 
+/*
+ * 3.7.7.3: 802.3x pause frames.  They are sent while more than HIGH bytes of
+ * the chip's packet buffer are full, until less than LOW are; room for what is
+ * on its way and two jumbo frames stays.  Pause frames themselves are dropped.
+ */
+#define PAUSE_HIGH	(448u << 10)
+#define PAUSE_LOW	(384u << 10)
+#define PAUSE_TIME	0xffffu		/* in 512 bit times */
+
+void ps_hw_flow_control(const struct ps_port *p)
+{
+	bool tx = p->tx_pause;
+
+	ps_wr(p, MFLCN, MFLCN_DISCARD | (p->rx_pause ? MFLCN_RECEIVE : 0));
+	ps_wr(p, FCCFG, tx ? FCCFG_TRANSMIT : 0);
+	ps_wr(p, FCTTV, tx ? PAUSE_TIME | PAUSE_TIME << 16 : 0);
+	ps_wr(p, FCRTV, tx ? PAUSE_TIME / 2 : 0);
+	ps_wr(p, FCRTL, tx ? FCRTL_XON | PAUSE_LOW : 0);
+	ps_wr(p, FCRTH, tx ? FCRTH_ENABLE | PAUSE_HIGH : PAUSE_HIGH);
+}
+
 /* 4.6.7: filters, offloads, then the receive path; queues come later. */
 static int start_receive(struct ps_port *p)
 {
@@ -221,7 +242,7 @@ static int start_receive(struct ps_port *p)
 		ps_wr(p, VFTA(i), 0);
 	}
 	ps_wr(p, FCTRL, FCTRL_BAM | FCTRL_MPE);
-	ps_wr(p, MFLCN, 0);		/* no flow control */
+	ps_hw_flow_control(p);
 	ps_wr(p, RXCSUM, RXCSUM_PCSD);
 	v = ps_rd(p, RDRXCTL) & ~RDRXCTL_RSCFRST;
 	ps_wr(p, RDRXCTL, v | RDRXCTL_CRCSTRIP | RDRXCTL_RSCACKC);
@@ -256,24 +277,32 @@ static void start_transmit(struct ps_port *p)
 	ps_wr(p, DMATXCTL, ps_rd(p, DMATXCTL) | DMATXCTL_TE);
 }
 
+/* 8.2.3.5.12: the least time between interrupts, in steps of 2 us. */
+void ps_hw_throttle(const struct ps_port *p, unsigned int vector,
+		    unsigned int us)
+{
+	ps_wr(p, EITR(vector), EITR_KEEP_COUNT | us / 2 << 3);
+}
+
 /* 4.6.6 and 8.2.3.5: vector per queue pair, the last for all the rest. */
 static void start_interrupts(struct ps_port *p)
 {
 	unsigned int i, other = p->nqueues;
 	u32 v;
 
-	ps_wr(p, GPIE, GPIE_MULTIPLE_MSIX | GPIE_EIAME | GPIE_PBA);
+	ps_wr(p, GPIE, GPIE_MULTIPLE_MSIX | GPIE_EIAME | GPIE_PBA |
+	      (p->sfp ? GPIE_SDP2 : 0));
 	for (i = 0; i <= p->nqueues; i++) {
 		v = ps_rd(p, IVAR(i)) & ~(0xffffu << (16 * (i & 1)));
 		v |= (i | 0x80 | (i | 0x80) << 8) << (16 * (i & 1));
 		ps_wr(p, IVAR(i), v);
-		ps_wr(p, EITR(i), 4 << 3);	/* 8 us between interrupts */
+		ps_hw_throttle(p, i, PS_THROTTLE_US);
 	}
 	ps_wr(p, IVAR_MISC, (other | 0x80) << 8);
 	ps_wr(p, EIAC, (1u << (other + 1)) - 1);
 	ps_wr(p, EIAM_EX(0), (1u << other) - 1);	/* users arm again */
 	ps_wr(p, EIMS_EX(0), 1u << other);
-	ps_wr(p, EIMS, EICR_LSC | 1u << other);
+	ps_wr(p, EIMS, EICR_LSC | EICR_SDP2 | 1u << other);
 }
 
 int ps_hw_start(struct ps_port *p)
@@ -329,7 +358,7 @@ u32 ps_hw_link(const struct ps_port *p)
 
 /* 4.6.7.1: ring, buffers' size, enable, wait, only then the tail. */
 int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
-		    u32 slots)
+		    u32 slots, bool strip_vlan)
 {
 	ps_wr(p, RDBAL(i), lower_32_bits(ring));
 	ps_wr(p, RDBAH(i), upper_32_bits(ring));
@@ -338,7 +367,7 @@ int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 	ps_wr(p, DCA_RXCTRL(i), ps_rd(p, DCA_RXCTRL(i)) & ~(1u << 12));
 	ps_wr(p, RDH(i), 0);
 	ps_wr(p, RDT(i), 0);
-	ps_wr(p, RXDCTL(i), XDCTL_ENABLE);
+	ps_wr(p, RXDCTL(i), XDCTL_ENABLE | (strip_vlan ? RXDCTL_VME : 0));
 	if (wait_for(p, RXDCTL(i), XDCTL_ENABLE, XDCTL_ENABLE, 20) < 0) {
 		dev_err(&p->pdev->dev, "receive queue %u does not start\n", i);
 		return -ETIMEDOUT;

@@ -6,7 +6,6 @@
  * frames where nobody is attached, reach xgeN.  Frames are copied out, each
  * descriptor keeps its buffer.
  */
-#include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
 
 #include "ps.h"
@@ -23,7 +22,7 @@ static void deliver(struct ps_port *p, struct sk_buff *skb, u16 flags)
 	}
 	dev->stats.rx_packets++;
 	dev->stats.rx_bytes += skb->len;
-	if (flags & PS_F_L4_OK)
+	if (flags & PS_F_L4_OK && dev->features & NETIF_F_RXCSUM)
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 	skb->protocol = eth_type_trans(skb, dev);
 	netif_receive_skb(skb);
@@ -63,7 +62,7 @@ static void lend(struct ps_port *p, u32 buf)
 {
 	struct ps_desc d = { .a = ps_mem_dma(p->idle.mem, buf) };
 
-	ps_write_desc(&p->idle.rxd[buf], &d);
+	ps_mem_write_desc(p, p->idle.mem, buf, &d);
 }
 
 static int poll(struct napi_struct *n, int budget)
@@ -74,7 +73,7 @@ static int poll(struct napi_struct *n, int budget)
 
 	for (; done < budget; done++) {
 		u32 at = i->next % PS_IDLE_SLOTS;
-		struct ps_desc d = ps_read_desc(&i->rxd[at]);
+		struct ps_desc d = ps_mem_read_desc(p, i->mem, at);
 		struct ps_slot s;
 
 		if (!(d.b & PS_RXD_DONE))
@@ -100,7 +99,7 @@ int ps_idle_start(struct ps_port *p)
 
 	if (i->running)
 		return 0;
-	r = ps_hw_rx_enable(p, 0, i->rxd_dma, PS_IDLE_SLOTS);
+	r = ps_hw_rx_enable(p, 0, i->mem->ring_dma, PS_IDLE_SLOTS, false);
 	if (r < 0)
 		return r;
 	for (b = 0; b < PS_IDLE_SLOTS; b++)
@@ -136,15 +135,9 @@ int ps_idle_add(struct ps_port *p)
 {
 	struct ps_idle *i = &p->idle;
 
-	i->rxd = dma_alloc_coherent(&p->pdev->dev, PS_IDLE_SLOTS *
-				    sizeof(*i->rxd), &i->rxd_dma, GFP_KERNEL);
-	if (!i->rxd)
+	i->mem = ps_mem_new(p, PAGE_SIZE, PS_IDLE_SLOTS, PS_IDLE_SLOTS);
+	if (!i->mem)
 		return -ENOMEM;
-	i->mem = ps_mem_new(p, PAGE_SIZE, PS_IDLE_SLOTS);
-	if (!i->mem) {
-		ps_idle_remove(p);
-		return -ENOMEM;
-	}
 	netif_napi_add(p->netdev, &i->napi, poll);
 	return 0;
 }
@@ -152,14 +145,8 @@ int ps_idle_add(struct ps_port *p)
 /* After the chip has stopped. */
 void ps_idle_remove(struct ps_port *p)
 {
-	struct ps_idle *i = &p->idle;
-
-	if (i->mem) {
-		netif_napi_del(&i->napi);
-		ps_mem_unmap(p, i->mem);
-		ps_mem_free(i->mem);
-	}
-	i->mem = NULL;
-	dma_free_coherent(&p->pdev->dev, PS_IDLE_SLOTS * sizeof(*i->rxd),
-			  i->rxd, i->rxd_dma);
+	netif_napi_del(&p->idle.napi);
+	ps_mem_unmap(p, p->idle.mem);
+	ps_mem_free(p->idle.mem);
+	p->idle.mem = NULL;
 }

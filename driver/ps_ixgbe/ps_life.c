@@ -65,6 +65,7 @@ void ps_life_down(struct ps_port *p, u32 state)
 		dev_err(&p->pdev->dev, "the chip does not reset\n");
 	ps_netdev_drain(p);
 	WRITE_ONCE(p->link_mbps, 0);
+	WRITE_ONCE(p->module, PS_MODULE_UNKNOWN);
 	tell_all(p);
 }
 

@@ -41,17 +41,24 @@ static irqreturn_t other_irq(int irq, void *arg)
 
 	ps_wr(p, EICR, cause & 0xffff0000);
 	ps_netdev_clean(p);
-	if (cause & EICR_LSC)
+	if (cause & (EICR_LSC | EICR_SDP2))
 		mod_delayed_work(system_wq, &p->service, 0);
-	ps_wr(p, EIMS, EICR_LSC);
+	ps_wr(p, EIMS, EICR_LSC | EICR_SDP2);
 	ps_wr(p, EIMS_EX(0), 1u << p->nqueues);
 	return IRQ_HANDLED;
 }
 
-static void link_changed(struct ps_port *p, u32 mbps)
+static void tell(struct ps_port *p)
 {
 	unsigned int i;
 
+	atomic_inc(&p->events);
+	for (i = 0; i < p->nqueues; i++)
+		wake_up_interruptible_poll(&p->queue[i].wait, EPOLLPRI);
+}
+
+static void link_changed(struct ps_port *p, u32 mbps)
+{
 	WRITE_ONCE(p->link_mbps, mbps);
 	if (mbps)
 		netif_carrier_on(p->netdev);
@@ -59,17 +66,18 @@ static void link_changed(struct ps_port *p, u32 mbps)
 		netif_carrier_off(p->netdev);
 	netdev_info(p->netdev, "link is %s, %u Mb/s\n", mbps ? "up" : "down",
 		    mbps);
-	atomic_inc(&p->events);
-	for (i = 0; i < p->nqueues; i++)
-		wake_up_interruptible_poll(&p->queue[i].wait, EPOLLPRI);
+	tell(p);
 }
 
-/* Frames that do not leave although the link is there: 4.6.8, TDH stands. */
+/* Frames that do not leave although link and peer let them: TDH stands. */
 static void check_transmit(struct ps_port *p)
 {
 	unsigned int i;
 
-	if (!p->link_mbps)
+	mutex_lock(&p->lock);
+	ps_stats_read(p);
+	mutex_unlock(&p->lock);
+	if (!p->link_mbps || p->paused)
 		return;
 	for (i = 0; i < p->nqueues; i++)
 		if (ps_queue_hangs(&p->queue[i]))
@@ -88,6 +96,11 @@ static void service(struct work_struct *work)
 		return;
 	}
 	mbps = ps_hw_link(p);
+	if (p->sfp && (!mbps || p->module != PS_MODULE_THERE) &&
+	    ps_sfp_look(p)) {
+		mbps = ps_hw_link(p);
+		tell(p);
+	}
 	if (mbps != p->link_mbps)
 		link_changed(p, mbps);
 	ps_netdev_clean(p);
@@ -226,6 +239,9 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 	if (!p)
 		return -ENOMEM;
+	p->sfp = id->driver_data;
+	p->rx_pause = true;
+	p->tx_pause = true;
 	r = map_device(p);
 	if (r < 0)
 		goto put;
@@ -313,14 +329,24 @@ static void shutdown(struct pci_dev *pdev)
 	mutex_unlock(&p->life);
 }
 
+#define HAS_CAGE 1	/* driver_data */
+
+/* QSFP, and the virtual function's ids, are not here: they need other care. */
 static const struct pci_device_id ids[] = {
-	{ PCI_VDEVICE(INTEL, 0x10f7) },		/* KX4 backplane */
-	{ PCI_VDEVICE(INTEL, 0x10f8) },		/* combined backplane */
-	{ PCI_VDEVICE(INTEL, 0x10fb) },		/* SFP+ */
-	{ PCI_VDEVICE(INTEL, 0x1507) },		/* SFP+, extended */
-	{ PCI_VDEVICE(INTEL, 0x1514) },		/* KX4 mezzanine */
-	{ PCI_VDEVICE(INTEL, 0x1517) },		/* KR */
-	{ PCI_VDEVICE(INTEL, 0x154d) },		/* SFP+, two ports */
+	{ PCI_VDEVICE(INTEL, 0x10f7) },			/* KX4 backplane */
+	{ PCI_VDEVICE(INTEL, 0x10f8) },			/* combined backplane */
+	{ PCI_VDEVICE(INTEL, 0x10f9) },			/* CX4 */
+	{ PCI_VDEVICE(INTEL, 0x10fb), HAS_CAGE },	/* SFP+ */
+	{ PCI_VDEVICE(INTEL, 0x10fc) },			/* XAUI on the board */
+	{ PCI_VDEVICE(INTEL, 0x1507), HAS_CAGE },	/* SFP+, extended */
+	{ PCI_VDEVICE(INTEL, 0x1514) },			/* KX4 mezzanine */
+	{ PCI_VDEVICE(INTEL, 0x1517) },			/* KR */
+	{ PCI_VDEVICE(INTEL, 0x151c) },			/* 10GBASE-T */
+	{ PCI_VDEVICE(INTEL, 0x1529), HAS_CAGE },	/* SFP+, FCoE */
+	{ PCI_VDEVICE(INTEL, 0x152a) },			/* backplane, FCoE */
+	{ PCI_VDEVICE(INTEL, 0x154a), HAS_CAGE },	/* SFP+, four ports */
+	{ PCI_VDEVICE(INTEL, 0x154d), HAS_CAGE },	/* SFP+, two ports */
+	{ PCI_VDEVICE(INTEL, 0x1557), HAS_CAGE },	/* SFP+, one port */
 	{ }
 };
 MODULE_DEVICE_TABLE(pci, ids);
@@ -336,6 +362,6 @@ static struct pci_driver ps_driver = {
 };
 module_pci_driver(ps_driver);
 
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(PS_VERSION);
 MODULE_DESCRIPTION("82599 queues for user processes (mtcpd)");
 MODULE_LICENSE("Dual BSD/GPL");

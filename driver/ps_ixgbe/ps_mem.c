@@ -62,10 +62,24 @@ fail:
 	return -ENOMEM;
 }
 
+static int alloc_ring(struct ps_port *p, struct ps_mem *m, u32 slots)
+{
+	m->ring_bytes = PAGE_ALIGN(slots * sizeof(struct ps_desc));
+	m->ring = alloc_pages_node(dev_to_node(&p->pdev->dev), GFP_KERNEL |
+				   __GFP_ZERO | __GFP_COMP | __GFP_NOWARN,
+				   get_order(m->ring_bytes));
+	return m->ring ? 0 : -ENOMEM;
+}
+
 static int map_blocks(struct ps_port *p, struct ps_mem *m)
 {
 	struct device *dev = &p->pdev->dev;
 	unsigned int i;
+
+	m->ring_dma = dma_map_page(dev, m->ring, 0, m->ring_bytes,
+				   DMA_BIDIRECTIONAL);
+	if (dma_mapping_error(dev, m->ring_dma))
+		return -ENOMEM;
 
 	for (i = 0; i < m->blocks; i++) {
 		m->dma[i] = dma_map_page(dev, m->block[i], 0, block_bytes(m),
@@ -74,6 +88,8 @@ static int map_blocks(struct ps_port *p, struct ps_mem *m)
 			while (i--)
 				dma_unmap_page(dev, m->dma[i], block_bytes(m),
 					       DMA_BIDIRECTIONAL);
+			dma_unmap_page(dev, m->ring_dma, m->ring_bytes,
+				       DMA_BIDIRECTIONAL);
 			return -ENOMEM;
 		}
 	}
@@ -81,7 +97,8 @@ static int map_blocks(struct ps_port *p, struct ps_mem *m)
 	return 0;
 }
 
-struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers)
+struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers,
+			  u32 rx_slots)
 {
 	struct ps_mem *m = kzalloc(sizeof(*m), GFP_KERNEL);
 	int order, node = dev_to_node(&p->pdev->dev);
@@ -91,7 +108,7 @@ struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers)
 	m->buffers = buffers;
 	m->head_bytes = head_bytes;
 	m->head = vmalloc_user(head_bytes);
-	if (!m->head)
+	if (!m->head || alloc_ring(p, m, rx_slots) < 0)
 		goto fail;
 	for (order = ORDER_MAX; order >= 0; order -= 3)
 		if (alloc_blocks(m, node, order) == 0)
@@ -112,6 +129,8 @@ void ps_mem_unmap(struct ps_port *p, struct ps_mem *m)
 
 	if (!m->mapped)
 		return;
+	dma_unmap_page(&p->pdev->dev, m->ring_dma, m->ring_bytes,
+		       DMA_BIDIRECTIONAL);
 	for (i = 0; i < m->blocks; i++)
 		dma_unmap_page(&p->pdev->dev, m->dma[i], block_bytes(m),
 			       DMA_BIDIRECTIONAL);
@@ -122,6 +141,8 @@ void ps_mem_free(struct ps_mem *m)
 {
 	WARN_ON(m->mapped);
 	free_blocks(m);
+	if (m->ring)
+		__free_pages(m->ring, get_order(m->ring_bytes));
 	vfree(m->head);
 	kfree(m);
 }
@@ -141,13 +162,39 @@ static int map_buffers(struct ps_mem *m, struct vm_area_struct *vma)
 	return r;
 }
 
-int ps_mem_mmap(struct ps_mem *m, struct vm_area_struct *vma)
+/*
+ * The user sees done bits in it, and the bus addresses of his own buffers.  He
+ * can never write: neither now nor by mprotect().
+ */
+static int map_ring(struct ps_port *p, struct ps_mem *m,
+		    struct vm_area_struct *vma)
+{
+	unsigned long bytes = vma->vm_end - vma->vm_start, at;
+	int r = 0;
+
+	if (vma->vm_flags & VM_WRITE)
+		return -EACCES;
+	if (bytes > m->ring_bytes)
+		return -EINVAL;
+	if (!m->mapped || dma_need_sync(&p->pdev->dev, m->ring_dma))
+		return -EOPNOTSUPP;
+	ps_vm_flags_clear(vma, VM_MAYWRITE);
+	for (at = 0; at < bytes && r == 0; at += PAGE_SIZE)
+		r = vm_insert_page(vma, vma->vm_start + at,
+				   m->ring + at / PAGE_SIZE);
+	return r;
+}
+
+int ps_mem_mmap(struct ps_port *p, struct ps_mem *m,
+		struct vm_area_struct *vma)
 {
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	ps_vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	if (vma->vm_pgoff == PS_MAP_BUFFERS >> PAGE_SHIFT)
 		return map_buffers(m, vma);
+	if (vma->vm_pgoff == PS_MAP_DESCRIPTORS >> PAGE_SHIFT)
+		return map_ring(p, m, vma);
 	if (vma->vm_pgoff != 0)
 		return -EINVAL;
 	return remap_vmalloc_range(vma, m->head, 0);
@@ -175,4 +222,24 @@ void ps_mem_for_device(struct ps_port *p, const struct ps_mem *m, u32 buf)
 {
 	dma_sync_single_for_device(&p->pdev->dev, ps_mem_dma(m, buf),
 				   PS_BUF_BYTES, DMA_BIDIRECTIONAL);
+}
+
+struct ps_desc ps_mem_read_desc(struct ps_port *p, const struct ps_mem *m,
+				u32 at)
+{
+	const struct ps_desc *d = page_address(m->ring);
+
+	dma_sync_single_for_cpu(&p->pdev->dev, m->ring_dma + at * sizeof(*d),
+				sizeof(*d), DMA_BIDIRECTIONAL);
+	return ps_read_desc(d + at);
+}
+
+void ps_mem_write_desc(struct ps_port *p, const struct ps_mem *m, u32 at,
+		       const struct ps_desc *v)
+{
+	struct ps_desc *d = page_address(m->ring);
+
+	ps_write_desc(d + at, v);
+	dma_sync_single_for_device(&p->pdev->dev, m->ring_dma + at * sizeof(*d),
+				   sizeof(*d), DMA_BIDIRECTIONAL);
 }

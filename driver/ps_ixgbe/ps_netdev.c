@@ -8,7 +8,6 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/etherdevice.h>
-#include <linux/ethtool.h>
 
 #include "ps.h"
 #include "ps_reg.h"
@@ -113,29 +112,6 @@ static const struct net_device_ops net_ops = {
 	.ndo_validate_addr = eth_validate_addr,
 };
 
-static void get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *i)
-{
-	strscpy(i->driver, PS_NAME, sizeof(i->driver));
-	strscpy(i->bus_info, port_of(dev)->bus, sizeof(i->bus_info));
-}
-
-static int get_link_ksettings(struct net_device *dev,
-			      struct ethtool_link_ksettings *k)
-{
-	u32 mbps = READ_ONCE(port_of(dev)->link_mbps);
-
-	k->base.speed = mbps ? (int)mbps : SPEED_UNKNOWN;
-	k->base.duplex = mbps ? DUPLEX_FULL : DUPLEX_UNKNOWN;
-	k->base.port = PORT_OTHER;
-	return 0;
-}
-
-static const struct ethtool_ops eth_ops = {
-	.get_drvinfo = get_drvinfo,
-	.get_link = ethtool_op_get_link,
-	.get_link_ksettings = get_link_ksettings,
-};
-
 /* Copies a user's frame into the kernel's stack.  0, or -ENOMEM / -ENETDOWN. */
 int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
 		      const struct ps_slot *frame, int n)
@@ -202,7 +178,9 @@ int ps_netdev_add(struct ps_port *p)
 	}
 	SET_NETDEV_DEV(dev, &p->pdev->dev);
 	dev->netdev_ops = &net_ops;
-	dev->ethtool_ops = &eth_ops;
+	dev->ethtool_ops = &ps_ethtool_ops;
+	dev->hw_features = NETIF_F_RXCSUM;
+	dev->features = NETIF_F_RXCSUM;
 	dev->max_mtu = PS_FRAME_MAX - ETH_HLEN;
 	eth_hw_addr_set(dev, p->mac);
 	strscpy(dev->name, "xge%d", sizeof(dev->name));

@@ -7,6 +7,7 @@
  * ring.  See ps_uapi.h for the four rings, ps_ring.h for buffer ownership.
  */
 #include <linux/dma-mapping.h>
+#include <linux/if_vlan.h>
 #include <linux/log2.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
@@ -25,7 +26,7 @@ static bool receive_waits(const struct ps_queue *q)
 	u32 at = q->rx_next & (q->rx_slots - 1);
 
 	return q->rx_next != q->rx_fill &&
-	       ps_read_desc(&q->rxd[at]).b & PS_RXD_DONE;
+	       ps_mem_read_desc(q->port, q->mem, at).b & PS_RXD_DONE;
 }
 
 static void lend_to_receiver(struct ps_queue *q, u32 buf)
@@ -35,7 +36,7 @@ static void lend_to_receiver(struct ps_queue *q, u32 buf)
 
 	ps_mem_for_device(q->port, q->mem, buf);
 	q->rx_buf[at] = buf;
-	ps_write_desc(&q->rxd[at], &d);
+	ps_mem_write_desc(q->port, q->mem, at, &d);
 }
 
 static void publish_receiver(struct ps_queue *q)
@@ -80,7 +81,7 @@ static int harvest(struct ps_queue *q)
 		return -EPROTO;
 	for (; n < space && n < PS_CHUNK_MAX && receive_waits(q); n++) {
 		u32 at = q->rx_next++ & (q->rx_slots - 1);
-		struct ps_desc d = ps_read_desc(&q->rxd[at]);
+		struct ps_desc d = ps_mem_read_desc(q->port, q->mem, at);
 		struct ps_slot s = { .buf = q->rx_buf[at] };
 
 		ps_desc_receive(&d, &s);
@@ -88,10 +89,13 @@ static int harvest(struct ps_queue *q)
 		WARN_ON_ONCE(ps_give(&q->owners, s.buf, PS_RECEIVER));
 		*ps_ring_at(r, n) = s;
 		h->rx_frames += !(s.flags & PS_F_MORE);
+		q->frames_in += !(s.flags & PS_F_MORE);
 		h->rx_bytes += s.len;
 	}
-	if (n)
+	if (n) {
 		ps_ring_submit(r, n);
+		WRITE_ONCE(h->rx_next, q->rx_next);
+	}
 	return n;
 }
 
@@ -126,6 +130,7 @@ static int reclaim(struct ps_queue *q)
 			give_done(q, n++, buf, 0);
 		}
 		q->mem->head->tx_frames++;
+		q->frames_out++;
 	}
 	if (n)
 		ps_ring_submit(r, n);
@@ -213,12 +218,14 @@ static int send(struct ps_queue *q)
 	struct ps_ring *r = &q->ring[PS_RING_TX];
 	struct ps_slot *frame = q->frame;
 	u32 before = q->tx_next;
+	u32 most = min_t(u32, READ_ONCE(q->port->netdev->mtu) + VLAN_ETH_HLEN,
+			 PS_FRAME_MAX);
 	int moved = 0, waiting = ps_ring_peek(r), n;
 
 	if (waiting < 0)
 		return -EPROTO;
 	while (moved < PS_CHUNK_MAX && room_to_send(q)) {
-		n = ps_frame_copy(r, waiting - moved, frame);
+		n = ps_frame_copy(r, waiting - moved, most, frame);
 		if (n == 0)
 			break;
 		if (n < 0) {
@@ -253,6 +260,7 @@ static void read_counters(struct ps_queue *q)
 		h->rx_dropped += dropped;
 	h->wakeups = atomic_long_read(&q->wakeups);
 	h->link_mbps = READ_ONCE(q->port->link_mbps);
+	h->module = READ_ONCE(q->port->module);
 }
 
 /* 0, or why this queue moves nothing any more. */
@@ -318,6 +326,22 @@ static __poll_t look(struct ps_queue *q)
 }
 
 /*
+ * The more frames an interrupt found, the further the next one is put off:
+ * one frame is taken at once, a stream in portions.
+ */
+static void adapt_throttle(struct ps_queue *q)
+{
+	u64 n = q->frames_in - q->frames_armed;
+	unsigned int us = n >= 64 ? 40 : n >= 8 ? 16 : 4;
+
+	q->frames_armed = q->frames_in;
+	if (n == 0 || us == q->throttle_us)
+		return;
+	q->throttle_us = us;
+	ps_hw_throttle(q->port, q->index, us);
+}
+
+/*
  * What poll() says.  With @arm, a queue that has nothing gets its interrupt
  * armed and is looked at once more: a frame between look and arm is either
  * seen by the second look or raises the interrupt.
@@ -336,6 +360,7 @@ __poll_t ps_queue_ready(struct ps_queue *q, bool arm)
 	} else {
 		m = look(q);
 		if (arm && !(m & EPOLLIN)) {
+			adapt_throttle(q);
 			ps_hw_arm(q->port, q->index);
 			m = look(q);
 		}
@@ -351,7 +376,8 @@ static int check_attach(const struct ps_attach *a)
 	if (!is_power_of_2(a->rx_slots) || !is_power_of_2(a->tx_slots) ||
 	    a->rx_slots < PS_SLOTS_MIN || a->rx_slots > PS_SLOTS_MAX ||
 	    a->tx_slots < PS_SLOTS_MIN || a->tx_slots > PS_SLOTS_MAX ||
-	    a->extra > PS_EXTRA_MAX || a->flags & ~PS_ATTACH_PROMISC)
+	    a->extra > PS_EXTRA_MAX ||
+	    a->flags & ~(PS_ATTACH_PROMISC | PS_ATTACH_VLAN))
 		return -EINVAL;
 	return 0;
 }
@@ -369,13 +395,9 @@ static void free_rings(struct ps_queue *q)
 {
 	struct device *dev = &q->port->pdev->dev;
 
-	if (q->rxd)
-		dma_free_coherent(dev, q->rx_slots * sizeof(*q->rxd), q->rxd,
-				  q->rxd_dma);
 	if (q->txd)
 		dma_free_coherent(dev, q->tx_slots * sizeof(*q->txd), q->txd,
 				  q->txd_dma);
-	q->rxd = NULL;
 	q->txd = NULL;
 	kvfree(q->rx_buf);
 	kvfree(q->tx_buf);
@@ -391,8 +413,6 @@ static int alloc_rings(struct ps_queue *q, const struct ps_attach *a)
 
 	q->rx_slots = a->rx_slots;
 	q->tx_slots = a->tx_slots;
-	q->rxd = dma_alloc_coherent(dev, q->rx_slots * sizeof(*q->rxd),
-				    &q->rxd_dma, GFP_KERNEL);
 	q->txd = dma_alloc_coherent(dev, q->tx_slots * sizeof(*q->txd),
 				    &q->txd_dma, GFP_KERNEL);
 	q->rx_buf = kvcalloc(q->rx_slots, sizeof(u32), GFP_KERNEL);
@@ -400,7 +420,7 @@ static int alloc_rings(struct ps_queue *q, const struct ps_attach *a)
 	q->tx_last = kvcalloc(q->tx_slots, sizeof(u32), GFP_KERNEL);
 	q->owners.owner = kvcalloc(a->buffers, 1, GFP_KERNEL);
 	q->owners.count = a->buffers;
-	if (!q->rxd || !q->txd || !q->rx_buf || !q->tx_buf || !q->tx_last ||
+	if (!q->txd || !q->rx_buf || !q->tx_buf || !q->tx_last ||
 	    !q->owners.owner)
 		return -ENOMEM;
 	return 0;
@@ -428,6 +448,8 @@ static void lay_out(struct ps_queue *q, const struct ps_attach *a)
 	q->broken = false;
 	q->lost = false;
 	q->tx_stuck = 0;
+	q->throttle_us = 0;
+	q->frames_armed = q->frames_in;
 	atomic_long_set(&q->wakeups, 0);
 }
 
@@ -448,8 +470,8 @@ static int start_hardware(struct ps_queue *q)
 
 	r = q->index == 0 ? ps_idle_stop(q->port) : 0;
 	if (r == 0)
-		r = ps_hw_rx_enable(q->port, q->index, q->rxd_dma,
-				    q->rx_slots);
+		r = ps_hw_rx_enable(q->port, q->index, q->mem->ring_dma,
+				    q->rx_slots, q->strip_vlan);
 
 	if (r == 0)
 		r = ps_hw_tx_enable(q->port, q->index, q->txd_dma, q->tx_slots);
@@ -480,13 +502,15 @@ int ps_queue_attach(struct ps_queue *q, struct ps_attach *a)
 	mutex_lock(&q->lock);
 	r = alloc_rings(q, a);
 	if (r == 0) {
-		q->mem = ps_mem_new(q->port, a->head_bytes, a->buffers);
+		q->mem = ps_mem_new(q->port, a->head_bytes, a->buffers,
+				    a->rx_slots);
 		r = q->mem ? 0 : -ENOMEM;
 	}
 	if (r < 0)
 		goto fail;
 	lay_out(q, a);
 	q->promisc = a->flags & PS_ATTACH_PROMISC;
+	q->strip_vlan = a->flags & PS_ATTACH_VLAN;
 	q->attached = true;
 	r = start_hardware(q);
 	if (r < 0) {

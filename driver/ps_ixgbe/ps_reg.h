@@ -14,15 +14,20 @@
 #define CTRL_EXT	0x00018
 #define  CTRL_EXT_NS_DIS	(1u << 16)
 #define  CTRL_EXT_DRV_LOAD	(1u << 28)
-#define ESDP		0x00020
 #define I2CCTL		0x00028
+#define  I2C_CLOCK_OUT		(1u << 1)
+#define  I2C_DATA_IN		(1u << 2)
+#define  I2C_DATA_OUT		(1u << 3)
 #define EICR		0x00800
 #define  EICR_LSC		(1u << 20)
+#define  EICR_SDP2		(1u << 26)	/* SFP+ module in or out */
+#define  EITR_KEEP_COUNT	(1u << 31)
 #define EITR(v)		((v) < 24 ? 0x00820 + (v) * 4 : 0x12300 + ((v) - 24) * 4)
 #define EIAC		0x00810
 #define EIMS		0x00880
 #define EIMC		0x00888
 #define GPIE		0x00898
+#define  GPIE_SDP2		(1u << 2)
 #define  GPIE_MULTIPLE_MSIX	(1u << 4)
 #define  GPIE_EIAME		(1u << 30)
 #define  GPIE_PBA		(1u << 31)
@@ -44,6 +49,7 @@
 #define RDT(q)		(0x01018 + (q) * 0x40)
 #define RXDCTL(q)	(0x01028 + (q) * 0x40)
 #define  XDCTL_ENABLE		(1u << 25)
+#define  RXDCTL_VME		(1u << 30)
 #define QPRDC(q)	(0x01430 + (q) * 0x40)
 #define RDRXCTL		0x02f00
 #define  RDRXCTL_CRCSTRIP	(1u << 1)
@@ -51,7 +57,15 @@
 #define  RDRXCTL_RSCFRST	(0x1fu << 17)
 #define  RDRXCTL_RSCACKC	(1u << 25)
 #define RXCTRL		0x03000
+#define FCTTV		0x03200
+#define FCRTL		0x03220
+#define  FCRTL_XON		(1u << 31)
+#define FCRTH		0x03260
+#define  FCRTH_ENABLE		(1u << 31)
+#define FCRTV		0x032a0
 #define RXPBSIZE(i)	(0x03c00 + (i) * 4)
+#define FCCFG		0x03d00
+#define  FCCFG_TRANSMIT		(1u << 3)
 #define RXMPC(i)	(0x03fa0 + (i) * 4)
 #define HLREG0		0x04240
 #define  HLREG0_TXCRCEN		(1u << 0)
@@ -61,10 +75,14 @@
 #define MAXFRS		0x04268
 #define AUTOC		0x042a0
 #define  AUTOC_RESTART		(1u << 12)
+#define  AUTOC_LMS		(7u << 13)
+#define  AUTOC_LMS_SFI		(3u << 13)
 #define LINKS		0x042a4
 #define  LINKS_UP		(1u << 30)
 #define  LINKS_SPEED		(3u << 28)
 #define MFLCN		0x04294
+#define  MFLCN_DISCARD		(1u << 1)
+#define  MFLCN_RECEIVE		(1u << 3)
 #define RTTDCS		0x04900
 #define  RTTDCS_ARBDIS		(1u << 6)
 #define TXPBTHRESH(i)	(0x04950 + (i) * 4)
@@ -77,6 +95,7 @@
 #define TDT(q)		(0x06018 + (q) * 0x40)
 #define TXDCTL(q)	(0x06028 + (q) * 0x40)
 #define DTXMXSZRQ	0x08100
+#define CORECTL		0x14f00
 #define SECRXCTRL	0x08d00
 #define  SECRXCTRL_RX_DIS	(1u << 1)
 #define SECRXSTAT	0x08d04
@@ -110,6 +129,7 @@
 #define  SWSM_SWESMBI		(1u << 1)
 #define GSSR		0x10160
 #define  GSSR_EEPROM		(1u << 0)
+#define  GSSR_PHY(port)		(2u << (port))
 #define  GSSR_CSR		(1u << 3)
 #define  GSSR_FIRMWARE		5	/* shift of firmware's copy of a bit */
 

@@ -13,6 +13,7 @@ void ps_ring_copy(const struct ps_ring *r, __u32 i, struct ps_slot *to)
 	to->l2_len = __atomic_load_n(&from->l2_len, __ATOMIC_RELAXED);
 	to->l3_len = __atomic_load_n(&from->l3_len, __ATOMIC_RELAXED);
 	to->l4_len = __atomic_load_n(&from->l4_len, __ATOMIC_RELAXED);
+	to->vlan = __atomic_load_n(&from->vlan, __ATOMIC_RELAXED);
 	to->off = __atomic_load_n(&from->off, __ATOMIC_RELAXED);
 }
 
@@ -33,7 +34,7 @@ int ps_give(struct ps_owners *o, __u32 buf, enum ps_owner from)
 }
 
 /* Do the headers that @s names lie inside its first buffer? */
-static int offloads_fit(const struct ps_slot *s)
+static int offloads_fit(const struct ps_slot *s, __u32 most)
 {
 	unsigned int l3 = (unsigned int)s->l2_len + s->l3_len;
 	unsigned int l4;
@@ -45,7 +46,8 @@ static int offloads_fit(const struct ps_slot *s)
 		return 0;
 	if (s->flags & PS_F_TSO) {
 		l4 = s->l4_len;
-		if (l4 < 20 || s->mss < 64 || (s->flags & PS_F_CSUM_UDP))
+		if (l4 < 20 || s->mss < 64 || (s->flags & PS_F_CSUM_UDP) ||
+		    l3 + l4 + s->mss > most)
 			return 0;
 	} else if (s->flags & PS_F_CSUM_TCP) {
 		l4 = 20;
@@ -55,10 +57,10 @@ static int offloads_fit(const struct ps_slot *s)
 	return l3 + l4 <= s->len;
 }
 
-int ps_frame_copy(const struct ps_ring *r, int waiting,
+int ps_frame_copy(const struct ps_ring *r, int waiting, __u32 most,
 		  struct ps_slot frame[PS_FRAGS_MAX])
 {
-	__u32 bytes = 0, most;
+	__u32 bytes = 0;
 	int n = 0;
 
 	do {
@@ -72,8 +74,10 @@ int ps_frame_copy(const struct ps_ring *r, int waiting,
 			return -(n + 1);
 		bytes += frame[n].len;
 	} while (frame[n++].flags & PS_F_MORE);
-	most = frame[0].flags & PS_F_TSO ? PS_TSO_MAX : PS_FRAME_MAX;
-	if (bytes < PS_FRAME_MIN || bytes > most || !offloads_fit(&frame[0]))
+	if (frame[0].flags & PS_F_VLAN)
+		most -= 4;
+	if (bytes < PS_FRAME_MIN || !offloads_fit(&frame[0], most) ||
+	    bytes > (frame[0].flags & PS_F_TSO ? PS_TSO_MAX : most))
 		return -n;
 	return n;
 }

@@ -86,13 +86,14 @@ int ps_give(struct ps_owners *o, __u32 buf, enum ps_owner from);
 
 /*
  * ps_frame_copy() - copy the next frame to send out of ring @r
+ * @most: bytes that it, or a segment of it, may have on the wire
  *
  * Return: its slots, 1..PS_FRAGS_MAX, each of a length 1..PS_BUF_BYTES and
  *         none released yet;
  *         0 when no whole frame waits;
  *         -n when the next n slots are no frame that may be sent.
  */
-int ps_frame_copy(const struct ps_ring *r, int waiting,
+int ps_frame_copy(const struct ps_ring *r, int waiting, __u32 most,
 		  struct ps_slot frame[PS_FRAGS_MAX]);
 
 #endif

@@ -7,6 +7,7 @@
  *
  *	offset 0		struct ps_head and four rings of slots
  *	PS_MAP_BUFFERS		the packet buffers, PS_BUF_BYTES each
+ *	PS_MAP_DESCRIPTORS	the chip's receive ring, to read only
  *
  *	       fill                       rx
  *	user ------> [kernel: receive] ------> user     received frames
@@ -25,6 +26,13 @@
  *            last.  A frame's offloads are those of its first slot.
  * Calls      SYNC moves slots both ways, up to PS_CHUNK_MAX per direction.
  *            poll() arms the queue's interrupt only while it finds nothing.
+ * Looking    needs no call: something came when rx is not empty, or when the
+ *            descriptor number head.rx_next & (rx_slots - 1) of the chip's
+ *            ring has PS_DESC_DONE (acquire), or when head.state is not UP.
+ *            SYNC then brings it.  -EOPNOTSUPP: this machine copies DMA
+ *            memory (swiotlb), so the ring cannot be seen; call instead.
+ * Length     A frame to send has at most the MTU of xgeN and 18 bytes, or so
+ *            has each segment of it.
  * Events     When the device goes away poll() says POLLERR | POLLHUP, calls
  *            say -ENODEV and head.state is PS_STATE_GONE; memory stays mapped.
  *            A link change says POLLPRI until EVENT has been called.
@@ -54,6 +62,8 @@
 #define PS_RSS_KEY_BYTES 40
 
 #define PS_MAP_BUFFERS	(1ul << 30)	/* mmap offset, bytes */
+#define PS_MAP_DESCRIPTORS (1ul << 31)	/* 16 bytes each, little endian */
+#define PS_DESC_DONE	1		/* of bytes 8 to 11 */
 
 /* slot flags */
 #define PS_F_MORE	0x0001	/* the frame goes on in the next slot */
@@ -62,6 +72,7 @@
 #define PS_F_IP_BAD	0x0008	/* received: IPv4 header checksum wrong */
 #define PS_F_L4_BAD	0x0010	/* received: TCP or UDP checksum wrong */
 #define PS_F_HASH	0x0020	/* received: hash is the RSS hash */
+#define PS_F_VLAN	0x0080	/* vlan is the frame's tag: taken off, or to add */
 #define PS_F_ERROR	0x0040	/* received damaged; done: was not sent */
 #define PS_F_CSUM_IP	0x0100	/* send: fill in the IPv4 header checksum */
 #define PS_F_CSUM_TCP	0x0200	/* send: TCP checksum, seeded by the user */
@@ -80,7 +91,8 @@ struct ps_slot {
 	__u8 l4_len;
 	__u8 zero8;
 	__u16 off;		/* of the first byte; received: 0 */
-	__u8 reserved[4];
+	__u16 vlan;		/* with PS_F_VLAN: 802.1Q tag control */
+	__u8 reserved[2];
 };
 
 struct ps_ring_shared {
@@ -91,6 +103,11 @@ struct ps_ring_shared {
 };
 
 enum ps_ring_name { PS_RING_RX, PS_RING_FILL, PS_RING_TX, PS_RING_DONE, PS_RINGS };
+
+#define PS_MODULE_UNKNOWN	0	/* no SFP+ port, or not looked at yet */
+#define PS_MODULE_THERE		1
+#define PS_MODULE_ABSENT	2	/* the cage is empty */
+#define PS_MODULE_FOREIGN	3	/* not one of 10 Gb/s */
 
 #define PS_STATE_UP	1
 #define PS_STATE_GONE	2	/* removed or unbound: close the file */
@@ -105,13 +122,14 @@ struct ps_head {
 	__u32 version;
 	__u32 state;		/* PS_STATE_ */
 	__u32 link_mbps;	/* 0 while the link is down */
-	__u32 pad;
+	__u32 module;		/* PS_MODULE_, of an SFP+ port */
 	__u64 rx_frames, rx_bytes, tx_frames, tx_bytes;
 	__u64 rx_dropped;	/* frames that found the hardware ring empty */
 	__u64 slow_frames;	/* handed to xgeN */
 	__u64 bad_slots;	/* skipped: foreign index, length, offloads */
 	__u64 wakeups;		/* interrupts taken for this queue */
-	__u8 pad2[48];
+	__u32 rx_next;		/* next descriptor to come: see Looking */
+	__u8 pad2[44];
 	struct ps_ring_shared ring[PS_RINGS];
 };
 
@@ -128,6 +146,7 @@ struct ps_attach {
 	__u32 slots_offset;	/* out: ring i's slots at + i * ring_slots * 24 */
 };
 #define PS_ATTACH_PROMISC	1	/* the port takes every address */
+#define PS_ATTACH_VLAN	2	/* 802.1Q tags are taken off received frames */
 
 struct ps_info {
 	__u32 version;		/* in */

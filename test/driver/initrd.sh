@@ -11,6 +11,7 @@ root=$cache/root-$kernel
 
 mkdir -p "$build"
 for f in "$driver"/ps_ixgbe/{*.c,*.h,Kbuild,Makefile}; do
+	[ "${f%.mod.c}" = "$f" ] || continue	# built in place
 	cmp -s "$f" "$build/${f##*/}" || cp "$f" "$build"
 done
 make -s -C "$build" KERNEL="$cache/kernel-$kernel/build" \
@@ -26,6 +27,12 @@ for p in "$driver"/samples/*.c "$here"/guest/*.c; do
 done
 mv "$root/bin/echo" "$root/bin/ps_echo"
 cp "$build/ps_ixgbe.ko" "$root/lib"
+# ethtool with its libraries, where it is installed
+for x in $(command -v ethtool) $(ldd "$(command -v ethtool)" 2>/dev/null |
+	grep -o '/[^ ]*'); do
+	mkdir -p "$root$(dirname "$x")"
+	cp -Lu "$x" "$root$x"
+done
 for m in ixgbe mdio mdio_devres libphy dca xfrm_algo; do
 	find "$cache/kernel-$kernel/modules/" -name "$m.ko*" \
 		-exec cp {} "$root/lib" \;
@@ -38,7 +45,7 @@ mount -t proc p /proc
 mount -t sysfs s /sys
 mount -t devtmpfs d /dev
 stty -echo
-export PATH=/bin PS1=
+export PATH=/bin:/sbin:/usr/sbin PS1=
 ip link set lo up
 echo GUEST-SHELL
 exec setsid cttyhack sh

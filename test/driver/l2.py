@@ -1,5 +1,5 @@
 """l2.py KERNEL [iommu] [CASE ...] - ps_ixgbe in a guest, frames from the host (issue's layer L2)"""
-import shutil, struct, sys, tempfile, time
+import os, shutil, struct, sys, tempfile, time
 from guest import Cases, Guest, Wire, must
 
 MAC = bytes.fromhex("525400000001")
@@ -49,7 +49,7 @@ class Suite:
 
     def load(self):
         self.sh("insmod /lib/ps_ixgbe.ko queues=4")
-        self.sh("ip link set xge0 up; sleep 1")
+        self.sh("ip link set xge0 mtu 9710 up; sleep 1")
         out = self.sh("list_devices")
         must("52:54:00:00:00:01 queues 4 link 10000" in out, out)
 
@@ -94,6 +94,80 @@ class Suite:
         selects = int(out.split("selects ")[1].split()[0])
         must(selects >= n, out)
         return f"{n} one at a time, none lost"
+
+    def looks(self):
+        """Receiving without a call; tags taken off and put on again."""
+        self.w.drain()
+        self.g.start("ps_look /dev/ps/xge0 3 strip; echo LOOK''-END")
+        self.g.wait(b"look: ready", 15)
+        n = 40
+        for i in range(n):
+            f = udp(100, i)
+            tagged = f[:12] + b"\x81\0" + struct.pack(">H", 0x2000 + i) + f[12:]
+            f = tagged if i % 2 else f
+            self.w.send(f)
+            must(self.w.recv(2, MAC) == f, f"frame {i} came back otherwise")
+        out = self.g.wait(b"LOOK-END", 20)
+        line = out.split("look: frames ")[1].split()
+        frames, looks, calls = int(line[0]), int(line[2]), int(line[4])
+        must(frames == n and calls < 4 * n and looks > 20 * calls, out)
+        must(out.count("look: tag ") == n // 2 and "tag 2001 length 100" in out,
+             out)
+        must("look: the chip's" not in out, out)
+        return f"{looks} looks, {calls} calls"
+
+    def mtu(self):
+        """What users send has the MTU of xge0 and a tag at most."""
+        self.sh("ip link set xge0 mtu 1500")
+        self.start_echo(1, 2)
+        for n, back in ((1514, True), (1518, True), (1519, False),
+                        (4000, False), (60, True)):
+            self.w.send(udp(n, 1))
+            got = self.w.recv(0.3 if not back else 2, HOST)
+            must((got is not None) == back, f"{n} bytes: {got and len(got)}")
+        self.end_echo()
+        self.sh("ip link set xge0 mtu 9710")
+
+    def throttle(self):
+        """The interrupt comes at once for one frame, later in a stream."""
+        self.g.start(f"ps_throttle /dev/ps/xge0 {BUS}; echo THROTTLE''-END")
+        for n in 1, 100:
+            self.g.wait(b"throttle: ready", 15)
+            for i in range(n):
+                self.w.send(udp(60, i))
+        out = self.g.wait(b"THROTTLE-END", 15)
+        must("100 frames 40 us" in out, out)
+        must("1 frames 4 us" in self.g.all.decode()[-4000:] + out, out)
+
+    def ethtool(self):
+        out = self.sh("ethtool -i xge0; ethtool -k xge0; ethtool -S xge0; "
+                      "ethtool -l xge0; ethtool xge0")
+        for t in ("driver: ps_ixgbe", "rx-checksumming: on", "tx_good: ",
+                  "queue_3_frames_in: ", "Combined:", "Speed: 10000Mb/s"):
+            must(t in out, f"no '{t}': {out}")
+        got = int(out.split("rx_good: ")[1].split()[0])
+        must(got > 1000, f"rx_good {got}")
+        must("RX:\t\ton" in self.sh("ethtool -a xge0"), "pause is off")
+        self.sh(f"ethtool -A xge0 autoneg off rx off tx off; "
+                f"[ $(ps_poke {BUS} 4294) = 00000002 ]; "
+                f"[ $(ps_poke {BUS} 3d00) = 00000000 ]; "
+                "ethtool -A xge0 rx on tx on; "
+                f"[ $(ps_poke {BUS} 4294) = 0000000a ]; "
+                f"[ $(ps_poke {BUS} 3d00) = 00000008 ]")
+
+    def sfp(self):
+        """The module's sequence is run; an empty cage is an event."""
+        must(self.sh(f"ps_poke {BUS} 14f00").split()[-1] == "00000001",
+             "CORECTL has not got the EEPROM's word")
+        self.start_echo(1, 6)
+        self.fault("sfp-absent", 1)
+        time.sleep(1.5)
+        self.fault("sfp-absent", 0)
+        time.sleep(1.5)
+        self.end_echo()
+        out = self.sh("dmesg | grep 'SFP+' | tail -2")
+        must("cage is empty" in out and "module is there" in out, out)
+        self.alive()
 
     def full(self):
         """More frames than the ring holds, nobody reading: all accounted."""
@@ -308,7 +382,7 @@ class Suite:
         return "5 times"
 
     def fuzz(self):
-        for seed in range(4):
+        for seed in range(4 if os.environ.get("MTCPD_FULL") == "1" else 2):
             out = self.sh(f"ps_fuzz /dev/ps/xge0 4000 {seed}", 60)
         f = udp(300, 5)
         self.start_echo(1, 1)
@@ -381,8 +455,8 @@ def main():
                                 ",addr=2,mark=on")], folder, iommu=iommu)
         cases.guest = guest
         s = Suite(guest, wire, cases)
-        for name in ("load", "sizes", "spread", "wakeups", "full", "errors",
-                     "slow", "offload", "link", "kill_busy", "rmmod_refused",
+        for name in ("load", "sizes", "spread", "wakeups", "looks", "mtu",
+                     "throttle", "ethtool", "sfp", "full", "errors", "slow", "offload", "link", "kill_busy", "rmmod_refused",
                      "idle", "reset", "suspend", "hang", "pulled",
                      "unbind_busy", "reloads", "fuzz", "psio_setup",
                      "strict", "quiet"):

@@ -114,7 +114,7 @@ static void owners_follow_a_table(void)
 }
 
 /* The rules of ps_uapi.h said a second time, slot by slot. */
-static int frame_model(uint32_t waiting)
+static int frame_model(uint32_t waiting, uint32_t most)
 {
 	uint32_t bytes = 0, n, need = 0;
 	const struct ps_slot *f = &slots[0];
@@ -132,7 +132,9 @@ static int frame_model(uint32_t waiting)
 			break;
 	}
 	n++;
-	if (bytes < 17 || bytes > (f->flags & PS_F_TSO ? 65535u : 9724u))
+	if (f->flags & PS_F_VLAN)
+		most -= 4;
+	if (bytes < 17 || bytes > (f->flags & PS_F_TSO ? 65535u : most))
 		return -(int)n;
 	if (f->flags & (PS_F_CSUM_IP | PS_F_CSUM_TCP | PS_F_CSUM_UDP | PS_F_TSO)) {
 		need = (uint32_t)f->l2_len + f->l3_len;
@@ -146,7 +148,8 @@ static int frame_model(uint32_t waiting)
 		    need > f->len)
 			return -(int)n;
 		if (f->flags & PS_F_TSO && (f->l4_len < 20 || f->mss < 64 ||
-					    f->flags & PS_F_CSUM_UDP))
+					    f->flags & PS_F_CSUM_UDP ||
+					    need + f->mss > most))
 			return -(int)n;
 	}
 	return (int)n;
@@ -160,6 +163,7 @@ static void frames_follow_the_rules(void)
 
 	for (int i = 0; i < 200000; i++) {
 		uint32_t n = rnd(rnd(4) ? 6 : 45);
+		uint32_t most = rnd(2) ? 1518 : 9724;
 		int r;
 
 		fresh(&p, &c, 0);
@@ -177,14 +181,28 @@ static void frames_follow_the_rules(void)
 			slots[k].l4_len = (uint8_t)(rnd(4) ? 20 : rnd(256));
 		}
 		ps_ring_submit(&p, n);
-		r = ps_frame_copy(&c, ps_ring_peek(&c), out);
-		CHECK(r == frame_model(n));
+		r = ps_frame_copy(&c, ps_ring_peek(&c), most, out);
+		CHECK(r == frame_model(n, most));
 		good += r > 0;
 		for (int k = 0; k < r; k++)
 			CHECK(out[k].buf == slots[k].buf &&
 			      out[k].len == slots[k].len);
 	}
 	CHECK(good > 1000);
+}
+
+static void tags(void)
+{
+	struct ps_desc d = { .b = 0x0123ull << 48 | 60ull << 32 | 1 | 2 | 8 };
+	struct ps_slot s = { 0 };
+
+	ps_desc_receive(&d, &s);
+	CHECK(s.flags == PS_F_VLAN && s.vlan == 0x123 && s.len == 60);
+	CHECK(ps_desc_needs_context(&s));
+	ps_desc_context(&d, &s);
+	CHECK(d.a == (0x123u << 16 | 14 << 9));
+	ps_desc_send(&d, &s, &s, 0, 60);
+	CHECK((uint32_t)d.b == (0x6b300000u | 60));
 }
 
 static void receive_descriptors(void)
@@ -239,11 +257,13 @@ static void no_field_overflows(void)
 			.l2_len = (uint8_t)(14 + rnd(114)),
 			.l3_len = (uint8_t)(20 + rnd(236)),
 			.l4_len = (uint8_t)(20 + rnd(236)),
+			.vlan = (uint16_t)rnd(65536),
 			.flags = (uint16_t)rnd(65536) };
 		struct ps_desc d;
 
 		ps_desc_context(&d, &s);
-		CHECK((d.a & 0x1ff) == s.l3_len && d.a >> 9 == s.l2_len);
+		CHECK((d.a & 0x1ff) == s.l3_len && (d.a >> 9 & 0x7f) == s.l2_len);
+		CHECK(d.a >> 16 == (s.flags & PS_F_VLAN ? s.vlan : 0));
 		CHECK((d.b >> 20 & 0xf) == 2 && (d.b >> 29 & 1));
 		ps_desc_send(&d, &s, &s, 0, PS_TSO_MAX);
 		CHECK((d.b & 0xffff) == s.len && (d.b >> 20 & 0xf) == 3);
@@ -256,6 +276,7 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
 	{ "broken counts are told", broken_counts_are_told },
 	{ "owners follow a table", owners_follow_a_table },
 	{ "frames follow the rules", frames_follow_the_rules },
+	{ "VLAN tags", tags },
 	{ "receive descriptors", receive_descriptors },
 	{ "send descriptors", send_descriptors },
 	{ "no field overflows", no_field_overflows },

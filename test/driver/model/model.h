@@ -78,6 +78,8 @@ enum ix_rule {
     TX_PARTS, TX_PAYLEN, TX_CONTEXT, RULES
 };
 
+#define TAGGED    (1u << 16)
+
 struct IX {
     PCIDevice parent_obj;
     MemoryRegion mmio, io, msix;
@@ -90,6 +92,7 @@ struct IX {
     uint64_t eicr_q, eims_q, eiam_q;    /* MSI-X vectors 0..63 */
     uint32_t eicr, eims;                /* bits 31:16 other causes, 15:0 legacy */
     uint32_t tctx[NQ][8][4], tst[NQ];
+    uint32_t tag;                       /* TAGGED | what ix_out() adds */
     GByteArray *txb[NQ];
     struct { int st, bit, rd; uint8_t sh, ptr, dout; int scl, sda, sdo; } i2c;
     uint8_t sfp_rom[256];
