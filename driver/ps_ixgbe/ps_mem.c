@@ -7,7 +7,8 @@
  * the device; the bus mapping does not: ps_mem_unmap() runs as soon as the
  * hardware queue has stopped.
  */
-#include <linux/dma-mapping.h>
+#include <linux/dma-map-ops.h>
+#include <linux/iommu.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -163,6 +164,19 @@ static int map_buffers(struct ps_mem *m, struct vm_area_struct *vma)
 }
 
 /*
+ * Is what the chip writes seen only after a sync?  An IOMMU translates and does
+ * not copy, but for devices that it does not trust.
+ */
+static bool is_copied(struct device *dev, dma_addr_t at)
+{
+	struct iommu_domain *d = iommu_get_domain_for_dev(dev);
+
+	if (d && d->type & __IOMMU_DOMAIN_DMA_API)
+		return !dev_is_dma_coherent(dev) || to_pci_dev(dev)->untrusted;
+	return dma_need_sync(dev, at);
+}
+
+/*
  * The user sees done bits in it, and the bus addresses of his own buffers.  He
  * can never write: neither now nor by mprotect().
  */
@@ -176,7 +190,7 @@ static int map_ring(struct ps_port *p, struct ps_mem *m,
 		return -EACCES;
 	if (bytes > m->ring_bytes)
 		return -EINVAL;
-	if (!m->mapped || dma_need_sync(&p->pdev->dev, m->ring_dma))
+	if (!m->mapped || is_copied(&p->pdev->dev, m->ring_dma))
 		return -EOPNOTSUPP;
 	ps_vm_flags_clear(vma, VM_MAYWRITE);
 	for (at = 0; at < bytes && r == 0; at += PAGE_SIZE)
