@@ -4,6 +4,7 @@
  *	ixgbe82599.c	the device: registers, link, receive, transmit
  *	rss.c		what a received frame is, its hash and queue
  *	eeprom.c	EEPROM and SFP+ module
+ *	offload.c	checksums and segments of frames to send
  *	strict.c	the datasheet's rules; a driver that breaks one is named
  *	faults.c	properties that break the device, also while it runs
  *
@@ -125,6 +126,12 @@ static inline uint32_t txb(int q)
 /* ixgbe82599.c */
 void ix_cause(IX *s, uint32_t bits);        /* of EICR, 31:16 */
 void ix_link_changed(IX *s);
+void ix_out(IX *s, uint8_t *p, size_t n);   /* a frame leaves */
+
+/* offload.c; @ctx: the four words of a context descriptor */
+uint32_t ix_headers(const uint32_t *ctx);   /* bytes before the payload */
+void ix_csum(uint8_t *p, size_t n, uint32_t *ctx, uint32_t popts);
+void ix_tso(IX *s, uint8_t *p, size_t n, uint32_t *ctx);
 
 /* rss.c */
 typedef struct {
