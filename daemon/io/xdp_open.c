@@ -141,7 +141,7 @@ static int explain_socket(const struct xdp_port *p, uint32_t devq, int rc,
 	else if (rc == -ENOBUFS || rc == -ENOMEM)
 		snprintf(err, PORT_ERR_BYTES, "%s: %zu KiB of packet memory "
 			 "cannot be locked: raise LimitMEMLOCK ('ulimit -l') "
-			 "or lower frames_log2", dev, p->bytes >> 10);
+			 "or lower frames", dev, p->bytes >> 10);
 	else
 		snprintf(err, PORT_ERR_BYTES, "%s: AF_XDP socket on rx queue "
 			 "%u: %s", dev, devq, strerror(-rc));

@@ -79,7 +79,7 @@ n=$(grep -c '^WATCHDOG=1' "$TMP/told")
 [ "$n" -ge 2 ] || fail "$n watchdog pings in 2 s"
 pass "the watchdog is fed: $n pings in some 2 s"
 
-in_peer sh -c "timeout 60 ab -q -n 1000000 -t 4 -c 20 http://$IP_D/ \
+in_peer sh -c "timeout 60 ab -q -t 4 -n 1000000 -c 20 http://$IP_D/ \
 	>$TMP/ab.log 2>&1" &
 AB=$!
 echo $AB >>"$TMP/pids"
