@@ -118,11 +118,11 @@ apt()
 	inside apt-get -q -y "$@" >>"$TMP/apt.log" 2>&1 ||
 		fail "apt-get $*"
 }
-mkdir "$HERE/root/debs"
+mkdir "$HERE/srv/debs"
 cp "$PACKAGES"/mtcpd_*.deb "$PACKAGES"/mtcp-tools_*.deb \
-	"$PACKAGES"/libmtcpclient0_*.deb "$HERE/root/debs/"
+	"$PACKAGES"/libmtcpclient0_*.deb "$HERE/srv/debs/"
 # shellcheck disable=SC2046
-debs() { (cd "$HERE" && printf '/%s\n' root/debs/*.deb); }
+debs() { (cd "$HERE" && printf '/%s\n' srv/debs/*.deb); }
 packages_of_system >"$TMP/packages-before"
 files_of_system >"$TMP/files-before"
 # shellcheck disable=SC2046
@@ -233,9 +233,9 @@ pass "kill -9: back, with its program, as process $(main_pid)"
 
 # ---- upgrade ----
 
-rm "$HERE"/root/debs/*
+rm "$HERE"/srv/debs/*
 for p in mtcpd mtcp-tools libmtcpclient0; do
-	package_version "$PACKAGES/$p"_*.deb 99.0 "$HERE/root/debs"
+	package_version "$PACKAGES/$p"_*.deb 99.0 "$HERE/srv/debs"
 done
 old=$(main_pid)
 # shellcheck disable=SC2046
@@ -275,7 +275,7 @@ told 'Stopped mtcpd.service'
 pass "the journal holds the story: $(wc -l <"$TMP/journal.log") lines"
 
 apt purge mtcpd mtcp-tools libmtcpclient0
-rm -r "$HERE/root/debs" "$HERE/srv/www" "$HERE/srv/app.conf"
+rm -r "$HERE/srv/debs" "$HERE/srv/www" "$HERE/srv/app.conf"
 inside userdel web
 packages_of_system >"$TMP/packages-after"
 files_of_system >"$TMP/files-after"
