@@ -257,6 +257,7 @@ static int take_hello(struct attach *at, const struct ctl_reply *r, int *fds,
 	at->engines = r->hello.engines;
 	at->client_id = r->hello.client;
 	at->family = r->hello.family;
+	at->flags = r->hello.flags;
 	at->bytes = (uint64_t)r->hello.slabs << SLAB_SHIFT;
 	memcpy(at->engine_cpu, r->hello.engine_cpu, sizeof(at->engine_cpu));
 	rss_init(&at->rss, r->hello.rss_key);

@@ -65,6 +65,7 @@ struct attach {
 	uint32_t client_id;
 	uint64_t family;		/* its number, for our children */
 	uint32_t tag;			/* of the last request */
+	uint32_t flags;			/* CTL_HELLO_ASK_BIND */
 	uint32_t engine_cpu[ENGINES_MAX];
 	struct rss rss;
 };
@@ -539,7 +540,7 @@ struct sock_opts *opts_copy(const struct sock_opts *o);
 
 struct attach_state {			/* process to process, one release */
 	int32_t ctl_fd, seg_fd, wake_fd[ENGINES_MAX];
-	uint32_t engines, client_id, tag, context;
+	uint32_t engines, client_id, tag, context, flags;
 	uint64_t bytes, family;
 	uint32_t engine_cpu[ENGINES_MAX];
 	uint8_t rss_key[RSS_KEY_BYTES];
@@ -587,6 +588,8 @@ int listener_option(struct mtcp_context *x, const struct listener *l,
 int listener_options(struct mtcp_context *x, const struct listener *l);
 /* The daemon's number of a port, or -ENODEV. */
 int port_number(struct mtcp_context *x, const char *name);
+/* May a socket be bound there (network order)?  0, -EACCES, or what went wrong. */
+int bind_allowed(struct mtcp_context *x, const uint8_t addr[16], uint16_t port);
 /* SO_LINGER of a blocking socket: shuts down and waits for the peer. */
 void conn_linger(struct mtcp_context *x, uint32_t index);
 

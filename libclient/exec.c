@@ -52,6 +52,7 @@ void attach_export(const struct attach *at, uint32_t ctx,
 	out->client_id = at->client_id;
 	out->family = at->family;
 	out->tag = at->tag;
+	out->flags = at->flags;
 	out->context = ctx;
 	memcpy(out->engine_cpu, at->engine_cpu, sizeof(out->engine_cpu));
 	memcpy(out->rss_key, at->rss.key, sizeof(out->rss_key));
@@ -106,6 +107,7 @@ int attach_import(const struct attach_state *in)
 	at->client_id = in->client_id;
 	at->family = c->family = in->family;
 	at->tag = in->tag;
+	at->flags = in->flags;
 	memcpy(at->engine_cpu, in->engine_cpu, sizeof(at->engine_cpu));
 	rss_init(&at->rss, in->rss_key);
 	attach_inherit(at, false);

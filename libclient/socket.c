@@ -66,6 +66,8 @@ MTCP_PUBLIC int mtcp_bind(mctx_t mctx, int sockid, const struct sockaddr *addr,
 	err = addr_from(addr, addrlen, local, &port);
 	if (!err && (c->state != CONN_NEW || c->flags & CONN_BOUND))
 		err = -EINVAL;
+	if (!err)
+		err = bind_allowed(x, local, port);
 	if (err) {
 		errno = -err;
 		return -1;

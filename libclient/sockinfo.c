@@ -10,7 +10,8 @@
 
 /*
  * What has to be asked of the daemon about sockets, over the control socket:
- * TCP_INFO and what is read out of it, options of listeners, names of ports;
+ * TCP_INFO and what is read out of it, options of listeners, names of ports,
+ * what may be bound to;
  * and close() that waits for the peer (SO_LINGER), which looks at TCP_INFO.
  */
 
@@ -113,6 +114,20 @@ int port_number(struct mtcp_context *x, const char *name)
 	snprintf(req.port.name, sizeof(req.port.name), "%s", name);
 	err = ask(x, &req, &reply);
 	return err ? err : (int)reply.port.port;
+}
+
+/* ---- bind ---- */
+
+/* A daemon that went away decides nothing: listen() and connect() will say. */
+int bind_allowed(struct mtcp_context *x, const uint8_t addr[16], uint16_t port)
+{
+	struct ctl_request req = { .type = CTL_BIND, .bind.port = port };
+	struct ctl_reply reply;
+
+	if (!x->at || !(x->at->flags & CTL_HELLO_ASK_BIND))
+		return 0;
+	memcpy(req.bind.addr, addr, sizeof(req.bind.addr));
+	return ask(x, &req, &reply) == -EACCES ? -EACCES : 0;
 }
 
 /* ---- SO_LINGER ---- */

@@ -21,6 +21,7 @@
  *	INFO       -> struct sock_known of a socket that we hold; of socket 0:
  *	              what a new one has
  *	PORT       -> the number of a port (CMD_OPT_PORT)
+ *	BIND          may we bind to this?  Asked where HELLO says so
  *
  * A slab's class is published in the segment's header slab (layout.h,
  * slab_class_offset) before any record names a block of it; the daemon keeps
@@ -59,6 +60,7 @@ enum ctl_type {
 	CTL_INFO,
 	CTL_PORT,
 	CTL_HOLD_MANY,
+	CTL_BIND,
 	CTL_TYPES
 };
 
@@ -98,6 +100,10 @@ struct ctl_request {
 		} option;
 		struct { uint64_t sock; } info;
 		struct { char name[64]; } port;	/* of mtcpd.conf, or device */
+		struct {
+			uint8_t addr[16];	/* any: not said yet */
+			uint16_t port;		/* network order; 0: the same */
+		} bind;
 		uint8_t bytes[120];
 	};
 };
@@ -118,6 +124,7 @@ struct ctl_reply {
 			uint8_t rss_key[CTL_RSS_KEY_BYTES];
 			uint32_t engine_cpu[16]; /* ~0: not pinned */
 			uint64_t family;	/* a secret of its members */
+			uint32_t flags;		/* CTL_HELLO_ASK_BIND */
 		} hello;
 		struct {
 			uint32_t context;
@@ -147,5 +154,8 @@ enum {
  * is the child's whole life: the death of the process that opened it, which
  * is the parent, means nothing. */
 enum { CTL_HELLO_CHILD = 1 };
+
+/* HELLO's answer: a policy restricts addresses or TCP ports, ask by BIND. */
+enum { CTL_HELLO_ASK_BIND = 1 };
 
 #endif

@@ -32,6 +32,7 @@ static int check_hello(struct client *cl, const struct ctl_request *req)
 			    "this mtcpd", LAYOUT_VERSION, version);
 		return EPROTONOSUPPORT;
 	}
+	cl->layout = version;
 	if (c->client_count >= c->cfg->limits.clients) {
 		c->counters.refused++;
 		client_fail(cl, EUSERS, "%u programs are attached already "
@@ -93,9 +94,10 @@ static void answer_hello(struct client *cl)
 {
 	struct control *c = cl->control;
 	struct ctl_reply r = { .hello = {
-		.version = LAYOUT_VERSION, .client = cl->id,
+		.version = cl->layout, .client = cl->id,
 		.engines = c->engine_count, .slabs = cl->segment.slabs,
-		.daemon_start_us = c->start_us, .family = cl->family } };
+		.daemon_start_us = c->start_us, .family = cl->family,
+		.flags = policy_asks_bind(cl) ? CTL_HELLO_ASK_BIND : 0 } };
 	int fds[1 + ENGINES_MAX] = { cl->segment.fd };
 
 	memcpy(r.hello.rss_key, c->rss_key, sizeof(r.hello.rss_key));

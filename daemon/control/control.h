@@ -145,6 +145,9 @@ int policy_attach(struct client *cl);
 /* May it listen there?  False: it was told. */
 bool policy_listen(struct client *cl, const struct ip_addr *addr,
 		   uint16_t port);
+/* Does bind() have to ask, and the question: CTL_BIND. */
+bool policy_asks_bind(const struct client *cl);
+void policy_bind_request(struct client *cl, const struct ctl_request *req);
 struct json_t *policy_list(const struct control *c);
 
 /* CTL_HELLO */
@@ -192,6 +195,7 @@ struct client {
 	char name[32];
 	uint32_t slot;			/* 1..; 0: none yet */
 	uint32_t id;			/* told to clients; never used again */
+	uint32_t layout;		/* version that it speaks: N or N-1 */
 	mono_t since;
 	char policy_name[32];		/* empty: none */
 	struct engine_policy policy;	/* as it was at HELLO */

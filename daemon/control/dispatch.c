@@ -47,6 +47,9 @@ static void dispatch_attached(struct client *cl, const struct ctl_request *req)
 	case CTL_PORT:
 		port_request(cl, req);
 		break;
+	case CTL_BIND:
+		policy_bind_request(cl, req);
+		break;
 	case CTL_HOLD_MANY:	/* its handles are missing */
 		bad_request(cl, "HOLD_MANY names no sockets");
 		break;

@@ -103,6 +103,34 @@ bool policy_listen(struct client *cl, const struct ip_addr *addr,
 	return false;
 }
 
+bool policy_asks_bind(const struct client *cl)
+{
+	return cl->policy_name[0] &&
+	       (cl->policy.addr_count || cl->policy.range_count);
+}
+
+/* Said early, so that the program sees it where it looks for it; what counts
+ * is listen() and connect(), which look again. */
+void policy_bind_request(struct client *cl, const struct ctl_request *req)
+{
+	const struct engine_policy *p = &cl->policy;
+	uint16_t port = ntohs(req->bind.port);
+	struct ctl_reply r = { 0 };
+	struct ip_addr addr;
+	bool ok;
+
+	memcpy(&addr, req->bind.addr, sizeof(addr));
+	ok = (addr_is_any(&addr) || engine_policy_addr(p, &addr)) &&
+	     (!port || engine_policy_port(p, port));
+	if (ok || !cl->policy_name[0]) {
+		client_reply(cl, &r, NULL, 0);
+		return;
+	}
+	cl->control->counters.policy_listen++;
+	client_fail(cl, EACCES, "policy %s: this address or TCP port (%u) is "
+		    "not this user's", cl->policy_name, port);
+}
+
 struct json_t *policy_list(const struct control *c)
 {
 	json_t *all = json_array();

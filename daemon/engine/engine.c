@@ -97,7 +97,10 @@ static void last_turns(struct engine *e)
 static void *engine_main(void *arg)
 {
 	struct engine *e = arg;
+	char name[16];
 
+	snprintf(name, sizeof(name), "engine %u", e->cfg.index);
+	pthread_setname_np(pthread_self(), name);	/* top -H, gdb */
 	e->last_work = mono_now();
 	while (!e->stopped || e->outbox_head != e->outbox_tail) {
 		uint32_t work = engine_turn(e, mono_now());

@@ -1,7 +1,7 @@
 /*
  * asker.c - a program that says what mtcpd lets it do, for the system tests
  *
- *	asker MTCP_CONF { listen PORT | from ADDRESS PORT | connect ADDRESS PORT |
+ *	asker MTCP_CONF { listen PORT | bind ADDRESS PORT | from ADDRESS PORT | connect ADDRESS PORT |
  *			  accept COUNT | hold SECONDS }...
  *
  * Each word is done in turn and answered by a line: "ok", or an errno's name.
@@ -56,6 +56,17 @@ static void do_listen(struct asker *a, const char *port)
 	say("listen", rc);
 }
 
+static void do_bind(struct asker *a, const char *quad, const char *port)
+{
+	struct sockaddr_in sin = address(quad, port);
+	int s = mtcp_socket(a->mctx, AF_INET, SOCK_STREAM, 0), rc = s;
+
+	if (s >= 0)
+		rc = mtcp_bind(a->mctx, s, (struct sockaddr *)&sin,
+			       sizeof(sin));
+	say("bind", rc);
+}
+
 static void do_connect(struct asker *a, const char *quad, const char *port)
 {
 	struct sockaddr_in sin = address(quad, port);
@@ -94,6 +105,10 @@ static int one(struct asker *a, char **w, int left)
 	if (left >= 2 && !strcmp(w[0], "listen")) {
 		do_listen(a, w[1]);
 		return 2;
+	}
+	if (left >= 3 && !strcmp(w[0], "bind")) {
+		do_bind(a, w[1], w[2]);
+		return 3;
 	}
 	if (left >= 3 && !strcmp(w[0], "from")) {
 		a->from = address(w[1], w[2]);

@@ -231,6 +231,34 @@ back() { [ "$(main_pid)" != "$old" ] && [ "$(main_pid)" != 0 ] && serves; }
 wait_until 150 back || fail "not back: $(inside systemctl status mtcpd)"
 pass "kill -9: back, with its program, as process $(main_pid)"
 
+# ---- stuck ----
+
+# The unit's watchdog, made impatient; systemd ends mtcpd and starts it again.
+mkdir -p "$HERE/run/systemd/system/mtcpd.service.d"
+printf '[Service]\nWatchdogSec=2\n' \
+	>"$HERE/run/systemd/system/mtcpd.service.d/test.conf"
+inside systemctl daemon-reload
+inside systemctl restart mtcpd || fail "restart"
+wait_until 150 serves || fail "does not serve after a restart"
+old=$(main_pid)
+# shellcheck disable=SC2016
+outside=$(for p in $(pgrep -x mtcpd); do
+	[ "$(awk '/^NSpid/ { print $3 }' "/proc/$p/status")" != "$old" ] ||
+		[ "$(readlink "/proc/$p/ns/pid")" != \
+		  "$(readlink "/proc/$SYSTEM/ns/pid")" ] || echo "$p"
+done)
+mkfifo "$TMP/hold"
+in_bg stuck "$NS_D" sh -c "exec python3 '$SYS_DIR/stuck.py' $outside engine \
+	<'$TMP/hold'"
+exec 7>"$TMP/hold"
+wait_until 150 back || fail "stuck, and not started again: $(inside systemctl status mtcpd)"
+exec 7>&-
+inside journalctl -q -u mtcpd | grep -q 'Watchdog timeout' ||
+	fail "the journal has no watchdog"
+rm -r "$HERE/run/systemd/system/mtcpd.service.d"
+inside systemctl daemon-reload
+pass "a stuck engine: the watchdog ends mtcpd, systemd starts it again"
+
 # ---- upgrade ----
 
 rm "$HERE"/srv/debs/*

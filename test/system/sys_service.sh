@@ -79,6 +79,27 @@ n=$(grep -c '^WATCHDOG=1' "$TMP/told")
 [ "$n" -ge 2 ] || fail "$n watchdog pings in 2 s"
 pass "the watchdog is fed: $n pings in some 2 s"
 
+# An engine that stands still: no word to the watchdog, until it goes on.
+mkfifo "$TMP/hold"
+in_bg stuck "$NS_D" sh -c "exec python3 '$SYS_DIR/stuck.py' $MTCPD_PID_d engine \
+	<'$TMP/hold'"
+exec 7>"$TMP/hold"
+stands() { grep -q '^stopped' "$TMP/stuck.log"; }
+wait_until 50 stands || fail "no engine is stopped: $(cat "$TMP/stuck.log")"
+stuck_told() { grep -q '1 of 1 engines have not answered' "$TMP/mtcpd-d.log"; }
+wait_until 50 stuck_told || fail "a stuck engine is not told of"
+n=$(grep -c '^WATCHDOG=1' "$TMP/told")
+sleep 2
+[ "$(grep -c '^WATCHDOG=1' "$TMP/told")" = "$n" ] ||
+	fail "systemd hears that all is well"
+exec 7>&-
+recovered() { grep -q 'all engines answer again' "$TMP/mtcpd-d.log"; }
+wait_until 50 recovered || fail "it went on, and nobody says so"
+more() { [ "$(grep -c '^WATCHDOG=1' "$TMP/told")" -gt "$n" ]; }
+wait_until 50 more || fail "it went on, and systemd hears nothing"
+fetch / -o /dev/null || fail "it went on, and does not serve"
+pass "a stuck engine: silence, and word of it; then it goes on"
+
 in_peer sh -c "timeout 60 ab -q -t 4 -n 1000000 -c 20 http://$IP_D/ \
 	>$TMP/ab.log 2>&1" &
 AB=$!
