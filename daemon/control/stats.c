@@ -44,7 +44,7 @@ static const struct field tcp_fields[] = {
 	T(tfo_asked), T(tfo_bad), T(tfo_full), T(tfo_passive),
 	T(tfo_active), T(tfo_refused), T(tfo_black_holes), T(tfo_paused),
 	T(syncookies_sent), T(syncookies_accepted), T(syncookies_bad),
-	T(segs_merged),
+	T(segs_merged), T(ooo_given_up),
 };
 #undef T
 

@@ -460,6 +460,7 @@ struct tcp_stats {
 	counter_t drops[TCP_DROPS];
 	counter_t segs_in, segs_out, bytes_in, bytes_out, retrans_segs;
 	counter_t segs_merged;	/* of segs_in: joined the one before */
+	counter_t ooo_given_up;	/* times that memory was short (RFC 2018 8) */
 	counter_t rsts_in, rsts_out, dup_acks_in, fast_retransmits, timeouts;
 	counter_t syns_in, passive_opens, active_opens, connect_failures;
 	counter_t sacks_in, sacks_out, sacks_bad, dsacks_in, dsacks_out;

@@ -150,6 +150,7 @@ bool reass_take(struct tcp_env *env, struct tcb *t, seq_t seq,
 		if (!x || !x->ooo_head)
 			return false;
 		reass_purge(env, t);
+		counter_add(&env->stats.ooo_given_up, 1);
 		if (!recv_append(env, t, bytes + done, len - done))
 			return false;
 	}

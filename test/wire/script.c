@@ -62,7 +62,7 @@ static const struct named options[] = {
 
 #define STAT(x) { #x, offsetof(struct tcp_stats, x) }
 static const struct { const char *name; size_t offset; } stats[] = {
-	STAT(segs_in), STAT(segs_out), STAT(segs_merged), STAT(bytes_in), STAT(bytes_out),
+	STAT(segs_in), STAT(segs_out), STAT(segs_merged), STAT(ooo_given_up), STAT(bytes_in), STAT(bytes_out),
 	STAT(retrans_segs), STAT(rsts_in), STAT(rsts_out), STAT(dup_acks_in),
 	STAT(fast_retransmits), STAT(timeouts), STAT(syns_in),
 	STAT(sacks_in), STAT(sacks_out), STAT(sacks_bad), STAT(dsacks_in),
