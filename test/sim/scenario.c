@@ -25,7 +25,9 @@ static uint32_t pick(struct kit_rand *r, const uint32_t *values, uint32_t n)
 static void make_impair(struct kit_rand *r, struct wire_impair *im,
 			uint32_t mtu)
 {
-	im->delay_us = 50 + log_below(r, 150000);	/* RTT 0.1 to 300 ms */
+	im->delay_us = 50 + (kit_one_in(r, 4) ? kit_below(r, 150000)
+					      : log_below(r, 150000));
+	/* that is an RTT of 0.1 to 300 ms */
 	if (kit_one_in(r, 2))
 		im->jitter_us = log_below(r, 20000);
 	if (!kit_one_in(r, 4))
