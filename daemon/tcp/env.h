@@ -440,6 +440,8 @@ uint32_t cong_ssthresh(struct tcp_env *env, struct tcb *t);
 void cong_marked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		 uint32_t marked);
 void cong_event(struct tcp_env *env, struct tcb *t, enum cc_event e);
+/* Bytes to begin with. */
+uint32_t cong_initial(const struct tcp_env *env, const struct tcb *t);
 /* Data is about to be sent after a silence. */
 void cong_idle(struct tcp_env *env, struct tcb *t);
 /* The extension holds what is worth keeping for a while. */

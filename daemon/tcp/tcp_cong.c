@@ -228,6 +228,16 @@ void cong_event(struct tcp_env *env, struct tcb *t, enum cc_event e)
 	cc_at(t->cc)->event(&x->cc, &w, e);
 }
 
+/* RFC 6928 2, for any number of segments: full ones of Ethernet, but no less
+ * than two of what this path carries. */
+uint32_t cong_initial(const struct tcp_env *env, const struct tcb *t)
+{
+	uint32_t iw = env->cfg.initial_cwnd *
+		      (t->mss < 1460u ? t->mss : 1460u);
+
+	return iw < 2u * t->mss ? 2u * t->mss : iw;
+}
+
 /* RFC 5681 4.1 would have the initial window after one idle RTO; as RFC 2861
  * and Linux do, the window is halved for each of them instead, down to that. */
 void cong_idle(struct tcp_env *env, struct tcb *t)

@@ -135,13 +135,8 @@ static void connected(struct tcp_env *env, struct tcb *t)
 
 static void established(struct tcp_env *env, struct tcb *t, const struct seg *s)
 {
-	uint32_t iw;
-
 	out_set_mtu(env, t, 0);
-	iw = env->cfg.initial_cwnd * (t->mss < 1460u ? t->mss : 1460u);
-	if (iw < 2u * t->mss)
-		iw = 2u * t->mss;
-	t->cwnd = iw;
+	t->cwnd = cong_initial(env, t);
 	t->snd_wl1 = s->seq;
 	t->snd_wl2 = s->ack;
 	t->snd_wnd = t->max_snd_wnd = s->wnd;

@@ -385,7 +385,7 @@ static uint32_t answer_ms(const struct tcp_env *env, const struct syn_rec *r)
 static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 		  const struct seg *s, enum tcp_transition how, bool measured)
 {
-	uint32_t iw = env->cfg.initial_cwnd, rtt_ms;
+	uint32_t rtt_ms;
 
 	t->iss = r->iss;
 	t->snd_una = t->snd_nxt = t->snd_max = t->snd_end = r->iss + 1;
@@ -409,7 +409,7 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 	}
 	pmtu_begin(env, t);
 	out_set_mtu(env, t, env->port_mtu[r->port]);
-	t->cwnd = iw * (t->mss < 1460u ? t->mss : 1460u);
+	t->cwnd = cong_initial(env, t);
 	t->snd_wnd = t->max_snd_wnd = (s->flags & TCP_SYN) ? s->wnd :
 				       s->wnd << t->snd_wscale;
 	t->snd_wl1 = s->seq;

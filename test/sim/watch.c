@@ -38,15 +38,17 @@ static uint32_t in_flight(const struct tcp_env *env, const struct tcb *t)
 static void look_cwnd(const struct tcp_env *env, const struct tcb *t,
 		      const struct watch_conn *c)
 {
-	uint32_t more = 2u * t->mss;	/* a tail's probe, or RFC 3042 */
 	const struct tcb_ext *x = ext_of(env, t);
+	uint32_t most = t->cwnd + 2u * t->mss;	/* RFC 3042 */
 
 	if (!seq_gt(t->snd_max, c->snd_max) || !carries_data(t))
 		return;
 	if (x && x->pmtu_probe)
-		more += x->pmtu_probe;
-	must(in_flight(env, t) <= t->cwnd + more, env, t,
-		     "no more in flight than cwnd allows");
+		most += x->pmtu_probe;
+	if (x && x->rec.probing && most < c->out + t->mss)
+		most = c->out + t->mss;		/* RFC 8985 7.3 */
+	must(in_flight(env, t) <= most, env, t,
+	     "no more in flight than cwnd allows");
 }
 
 static bool paced(const struct tcp_env *env, const struct tcb *t)
@@ -148,6 +150,7 @@ static void look_conn(struct watch *w, const struct tcp_env *env, uint32_t i)
 		now.generation = t->user.generation;
 		now.client = t->user.client;
 		now.snd_max = t->snd_max;
+		now.out = in_flight(env, t);
 		now.snd_una = t->snd_una;
 		now.rcv_nxt = t->rcv_nxt;
 		now.rcv_adv = t->rcv_adv;

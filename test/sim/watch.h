@@ -28,7 +28,7 @@
 #define WATCH_RANGES	16	/* out-of-order ranges remembered of each */
 
 struct watch_conn {
-	uint32_t generation, client, ranges;
+	uint32_t generation, client, ranges, out;
 	bool live;
 	seq_t snd_max, snd_una, rcv_nxt, rcv_adv;
 	struct { seq_t left, right; } range[WATCH_RANGES];

@@ -20,6 +20,9 @@ static struct ip_addr addr_of(int side)
 /* ---- the world ---- */
 
 uint32_t fake_extents;
+const struct wire_config *fake_wire;
+void (*fake_tune)(int side, struct tcp_config *c);
+bool fake_neighbours;
 
 static void daemon_open(struct fake_world *w, int side, uint32_t engines)
 {
@@ -38,6 +41,8 @@ static void daemon_open(struct fake_world *w, int side, uint32_t engines)
 	cfg.tcp.max_syn = cfg.tcp.max_time_wait = 5000;
 	cfg.tcp.max_extents = fake_extents ? fake_extents : 100000;
 	cfg.tcp.secret[0] = (uint8_t)(side + 1);
+	if (fake_tune)
+		fake_tune(side, &cfg.tcp);
 	assert_int_equal(mailbox_open(&d->control, engines, 64), 0);
 	for (uint32_t i = 0; i < engines; i++) {
 		cfg.index = i;
@@ -50,15 +55,24 @@ static void daemon_open(struct fake_world *w, int side, uint32_t engines)
 		.addr = addr_of(side), .prefix = 96 + 24, .port = port->id,
 	};
 	d->net.addr_count = 1;
+	if (!fake_neighbours)
+		return;
+	d->net.neigh[0] = (struct net_neigh_entry){
+		.addr = addr_of(!side), .port = port->id,
+		.state = NEIGH_STATIC,
+	};
+	memcpy(d->net.neigh[0].mac, wire_end(w->wire, !side)->mac, 6);
+	d->net.neigh_count = 1;
 }
 
 void fake_open(struct fake_world *w, uint32_t engines0, uint32_t engines1)
 {
-	struct wire_config cfg = {
-		.seed = 1, .queues = { (uint16_t)engines0, (uint16_t)engines1 },
-		.frames = 8192,
-	};
+	struct wire_config cfg = { .seed = 1, .frames = 8192 };
 
+	if (fake_wire)
+		cfg = *fake_wire;
+	cfg.queues[0] = (uint16_t)engines0;
+	cfg.queues[1] = (uint16_t)engines1;
 	memset(w, 0, sizeof(*w));
 	w->now = (mono_t){ 1000000 };
 	assert_int_equal(wire_create(&w->wire, &cfg), 0);
@@ -142,14 +156,19 @@ static void control(struct fake_daemon *d)
 	}
 }
 
-static void step(struct fake_world *w)
+void fake_turn(struct fake_world *w)
 {
-	w->now = mono_add(w->now, STEP_US);
 	for (int side = 0; side < 2; side++) {
 		for (uint32_t i = 0; i < w->d[side].engines; i++)
 			engine_turn(w->d[side].e[i], w->now);
 		control(&w->d[side]);
 	}
+}
+
+static void step(struct fake_world *w)
+{
+	w->now = mono_add(w->now, STEP_US);
+	fake_turn(w);
 }
 
 void fake_run(struct fake_world *w, uint64_t us)

@@ -62,11 +62,19 @@ struct fake_world {
 
 /* Extents of the next fake_open()'s engines; 0: plenty. */
 extern uint32_t fake_extents;
+/* The next fake_open()'s wire but for its queues, and what @fake_tune makes of
+ * a side's TCP; NULL: the defaults. */
+extern const struct wire_config *fake_wire;
+extern void (*fake_tune)(int side, struct tcp_config *c);
+/* The sides know each other's MAC address. */
+extern bool fake_neighbours;
 /* @engines on each side; addresses 10.0.0.1 and 10.0.0.2. */
 void fake_open(struct fake_world *w, uint32_t engines0, uint32_t engines1);
 void fake_close(struct fake_world *w);
 /* Lets @us of virtual time pass. */
 void fake_run(struct fake_world *w, uint64_t us);
+/* One turn of every engine, now. */
+void fake_turn(struct fake_world *w);
 
 /* Attaches client @i (0..) with all its contexts. */
 struct fake_client *fake_client(struct fake_world *w, int side, int i);
