@@ -187,13 +187,37 @@ static void hold_by(struct tcp_env *env, const struct tcb *t, uint32_t client)
 	mem_hold(env, client, rx, tx);
 }
 
+/* What came out of order goes along, for it was reported (RFC 2018 8); where
+ * there is no room for it, and only then, the peer has to send it again. */
+static void move_early(struct tcp_env *env, struct tcb *t, struct arena *from,
+		       struct arena *to)
+{
+	struct tcb_ext *x = ext_of(env, t);
+	struct list_ends early = { 0, 0 };
+
+	if (!x || !x->ooo_head)
+		return;
+	if (!from || !to ||
+	    copy_queue(env, from, to, x->ooo_head, ARENA_RX, &early)) {
+		free_copies(env, to, early.head);
+		reass_purge(env, t);
+		return;
+	}
+	mem_hold(env, t->user.client,
+		 length(env, early.head) - length(env, x->ooo_head), 0);
+	free_copies(env, from, x->ooo_head);
+	x->ooo_head = early.head;
+	x->ooo_tail = early.tail;
+	x->ooo_count = (uint16_t)length(env, early.head);
+}
+
 static int move_queues(struct tcp_env *env, struct tcb *t, struct arena *from,
 		       struct arena *to)
 {
 	struct list_ends rx = { 0, 0 }, tx = { 0, 0 };
 
 	if (!t->rcv_head && !t->snd_head) {
-		reass_purge(env, t);
+		move_early(env, t, from, to);
 		return 0;
 	}
 	if (!from || !to)
@@ -204,7 +228,7 @@ static int move_queues(struct tcp_env *env, struct tcb *t, struct arena *from,
 		free_copies(env, to, tx.head);
 		return -ENOBUFS;
 	}
-	reass_purge(env, t);		/* the peer sends that again */
+	move_early(env, t, from, to);
 	mem_hold(env, t->user.client,
 		 length(env, rx.head) - length(env, t->rcv_head),
 		 length(env, tx.head) - length(env, t->snd_head));

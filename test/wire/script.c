@@ -561,6 +561,12 @@ static bool do_readable(struct script *s, char *args)
 	return got == want || fail(s, "expected %u bytes, got %u", want, got);
 }
 
+static bool do_move(struct script *s, char *args)
+{
+	(void)args;
+	return world_move(s->w, s->peer) || fail(s, "there is no room");
+}
+
 static bool do_shutdown(struct script *s, char *args)
 {
 	if (strcmp(args, "read") == 0)
@@ -718,6 +724,7 @@ static const struct {
 	{ "unlisten", do_unlisten }, { "connect", do_connect },
 	{ "accept", do_accept }, { "accepting", do_accepting },
 	{ "write", do_write }, { "read", do_read }, { "readable", do_readable },
+	{ "move", do_move },
 	{ "shutdown", do_shutdown }, { "close", do_close },
 	{ "abort", do_abort }, { "option", do_option }, { "state", do_state },
 	{ "event", do_event }, { "drop", do_drop }, { "stat", do_stat },

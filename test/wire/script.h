@@ -30,6 +30,7 @@
  *	accept				accept none
  *	write N [more] [error=NAME]	read N			readable N
  *	shutdown [read]			close			abort
+ *	move				to a client with other blocks, to read there
  *	option NAME=VALUE		listener NAME=VALUE	unlisten
  *
  *	state NAME			event NAME [ERRNO]	event none

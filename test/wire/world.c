@@ -11,6 +11,7 @@
 
 #define START_US	1000000000ull
 #define CLIENT		1u	/* the application's arena */
+#define OTHER		2u	/* whom world_move() gives a connection */
 #define PUMP_MAX	200000	/* segments and events a pump: more is a loop */
 #define TIMERS_MAX	2000000	/* and timers an advance */
 #define SEGMENT_MAX	65535u
@@ -70,7 +71,9 @@ void world_start(struct world *w)
 	tcp_set_port_mtu(w->env, 0, (uint16_t)w->mtu);
 	kit_arena_init(&w->arenas[0], UINT32_MAX, UINT32_MAX);
 	kit_arena_init(&w->arenas[CLIENT], w->small, w->large);
+	kit_arena_init(&w->arenas[OTHER], w->small, w->large);
 	tcp_set_arena(w->env, 0, &w->arenas[0].arena);
+	tcp_set_arena(w->env, OTHER, &w->arenas[OTHER].arena);
 	tcp_set_arena(w->env, CLIENT, &w->arenas[CLIENT].arena);
 	for (uint32_t i = 0; i < WORLD_PEERS; i++) {
 		w->peers[i].iss = w->iss;
@@ -535,6 +538,21 @@ bool world_read(struct world *w, uint32_t peer, uint32_t bytes)
 	return !left && !w->problem[0];
 }
 
+/* Announcing begins anew at what is unread, in the other's blocks. */
+bool world_move(struct world *w, uint32_t peer)
+{
+	struct world_peer *p = &w->peers[peer];
+	uint32_t to = p->client == CLIENT ? OTHER : CLIENT;
+
+	if (tcp_assign(w->env, p->conn, to, 0, peer))
+		return false;
+	p->client = to;
+	p->extent_head = p->extent_tail;
+	p->readable = 0;
+	world_pump(w);
+	return true;
+}
+
 /* Closed, and the engine has said so to the client: nothing more to ask. */
 void world_close(struct world *w, uint32_t peer, bool abort)
 {
@@ -573,7 +591,8 @@ bool world_end(struct world *w)
 	tcp_check(w->env);
 	if (!tcp_is_empty(w->env))
 		problem(w, "a connection or an extent is left an hour after all was closed");
-	if (kit_arena_leaked(&w->arenas[0]) || kit_arena_leaked(&w->arenas[1]))
+	if (kit_arena_leaked(&w->arenas[0]) || kit_arena_leaked(&w->arenas[1]) ||
+	    kit_arena_leaked(&w->arenas[OTHER]))
 		problem(w, "a block is left after all was closed");
 	return !w->problem[0];
 }
@@ -585,6 +604,7 @@ void world_fini(struct world *w)
 	if (w->env) {
 		kit_arena_fini(&w->arenas[0]);
 		kit_arena_fini(&w->arenas[1]);
+		kit_arena_fini(&w->arenas[OTHER]);
 	}
 	free(w->rss);
 	kit_free(&w->heap);

@@ -52,7 +52,7 @@ struct world_peer {
 	bool our_iss_known;
 	uint32_t last_ts;		/* the latest TSval of ours */
 	uint32_t conn;			/* 0: none that we know of */
-	uint32_t client;		/* arena: 0 engine's, 1 the client's */
+	uint32_t client;		/* arena: 0 engine's, else a client's */
 	uint32_t written;		/* bytes */
 	uint32_t read;			/* bytes */
 	uint32_t readable;		/* announced, not read */
@@ -67,7 +67,7 @@ struct world {
 	struct tcp_config cfg;
 	struct rss *rss;
 	struct kit_heap heap;
-	struct kit_arena arenas[2];
+	struct kit_arena arenas[3];
 	struct ip_addr us, them;
 	uint32_t iss;		/* of new peers */
 	uint32_t mtu;
@@ -118,6 +118,8 @@ int world_accept(struct world *w, uint32_t *peer);
 int world_write(struct world *w, uint32_t peer, uint32_t bytes, bool more);
 /* Reads and compares @bytes; false: w->problem. */
 bool world_read(struct world *w, uint32_t peer, uint32_t bytes);
+/* To another client, with blocks of its own; false: there was no room. */
+bool world_move(struct world *w, uint32_t peer);
 void world_close(struct world *w, uint32_t peer, bool abort);
 
 /* State's name of the tuple, "CLOSED" when there is none. */
