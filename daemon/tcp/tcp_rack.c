@@ -575,6 +575,7 @@ void rec_sent(struct tcp_env *env, struct tcb *t, seq_t end, uint32_t bytes,
 		sent_again(k, end - bytes, end);
 	if (k->probe_due) {
 		k->probe_due = 0;
+		t->flags &= ~T_PUSH;	/* it was for the probe */
 		k->probe_again = again;
 		k->probe_seq = end - bytes;
 		k->probe_end = again ? end : t->snd_nxt;
