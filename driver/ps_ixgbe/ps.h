@@ -212,6 +212,7 @@ int ps_queue_attach(struct ps_queue *q, struct ps_attach *a);
 void ps_queue_stop(struct ps_queue *q);	/* port->lock held; DMA ends */
 void ps_queue_end(struct ps_queue *q, u32 state); /* as stop; tells the user */
 bool ps_queue_hangs(struct ps_queue *q); /* once a second */
+void ps_queue_nudge(struct ps_queue *q); /* once a second */
 void ps_queue_detach(struct ps_queue *q);
 int ps_queue_sync(struct ps_queue *q, struct ps_sync *s);
 __poll_t ps_queue_ready(struct ps_queue *q, bool arm);

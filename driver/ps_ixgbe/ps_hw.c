@@ -80,7 +80,7 @@ int ps_hw_eeprom(const struct ps_port *p, u16 at, u16 *word)
 /* 6.2: words 0 to 3Fh, and the modules they point to, sum to BABAh. */
 static int eeprom_check(const struct ps_port *p)
 {
-	u16 i, j, word, len, sum = 0;
+	u16 i, j, word = 0, len, sum = 0;
 	int r = 0;
 
 	for (i = 0; i <= 0x3f && r == 0; i++) {
@@ -302,7 +302,7 @@ static void start_interrupts(struct ps_port *p)
 	ps_wr(p, EIAC, (1u << (other + 1)) - 1);
 	ps_wr(p, EIAM_EX(0), (1u << other) - 1);	/* users arm again */
 	ps_wr(p, EIMS_EX(0), 1u << other);
-	ps_wr(p, EIMS, EICR_LSC | EICR_SDP2 | 1u << other);
+	ps_wr(p, EIMS, EICR_OTHER | 1u << other);
 }
 
 int ps_hw_start(struct ps_port *p)

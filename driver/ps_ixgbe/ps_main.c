@@ -43,7 +43,10 @@ static irqreturn_t other_irq(int irq, void *arg)
 	ps_netdev_clean(p);
 	if (cause & (EICR_LSC | EICR_SDP2))
 		mod_delayed_work(system_wq, &p->service, 0);
-	ps_wr(p, EIMS, EICR_LSC | EICR_SDP2);
+	if (cause & (EICR_PCI | EICR_ECC))
+		ps_life_ask_reset(p, cause & EICR_PCI ? "PCI exception" :
+				  "memory error in the chip");
+	ps_wr(p, EIMS, EICR_OTHER);
 	ps_wr(p, EIMS_EX(0), 1u << p->nqueues);
 	return IRQ_HANDLED;
 }
@@ -89,6 +92,7 @@ static void service(struct work_struct *work)
 {
 	struct ps_port *p = container_of(to_delayed_work(work), struct ps_port,
 					 service);
+	unsigned int i;
 	u32 mbps;
 
 	if (ps_hw_pulled(p)) {
@@ -105,6 +109,8 @@ static void service(struct work_struct *work)
 		link_changed(p, mbps);
 	ps_netdev_clean(p);
 	check_transmit(p);
+	for (i = 0; i < p->nqueues; i++)
+		ps_queue_nudge(&p->queue[i]);
 	schedule_delayed_work(&p->service, HZ);
 }
 

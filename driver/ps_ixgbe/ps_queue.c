@@ -598,6 +598,20 @@ bool ps_queue_hangs(struct ps_queue *q)
 	return hangs;
 }
 
+/* Whoever sleeps over a frame is woken: an interrupt may have been lost. */
+void ps_queue_nudge(struct ps_queue *q)
+{
+	bool waits = false;
+
+	if (!wq_has_sleeper(&q->wait) || !mutex_trylock(&q->lock))
+		return;
+	if (q->running)
+		waits = receive_waits(q);
+	mutex_unlock(&q->lock);
+	if (waits)
+		wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM);
+}
+
 /* The file lets go: after ps_queue_stop(), or after the device has gone. */
 void ps_queue_detach(struct ps_queue *q)
 {

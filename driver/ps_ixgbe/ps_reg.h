@@ -19,8 +19,11 @@
 #define  I2C_DATA_IN		(1u << 2)
 #define  I2C_DATA_OUT		(1u << 3)
 #define EICR		0x00800
+#define  EICR_PCI		(1u << 18)	/* a DMA transfer failed */
 #define  EICR_LSC		(1u << 20)
 #define  EICR_SDP2		(1u << 26)	/* SFP+ module in or out */
+#define  EICR_ECC		(1u << 28)
+#define  EICR_OTHER		(EICR_PCI | EICR_LSC | EICR_SDP2 | EICR_ECC)
 #define  EITR_KEEP_COUNT	(1u << 31)
 #define EITR(v)		((v) < 24 ? 0x00820 + (v) * 4 : 0x12300 + ((v) - 24) * 4)
 #define EIAC		0x00810

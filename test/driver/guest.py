@@ -48,7 +48,7 @@ class Wire:
 
 class Guest:
     def __init__(self, kernel, nics, folder, limit=230, iommu=False,
-                 initrd=None):
+                 initrd=None, devices=()):
         """nics: list of (wire or netdev string, mac, extra properties)."""
         a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
              f"LD_PRELOAD={CACHE}/ixgbe82599.so", "qemu-system-x86_64",
@@ -62,6 +62,8 @@ class Guest:
              (" intel_iommu=on iommu.strict=1" if iommu else "")]
         if iommu:
             a += ["-device", "intel-iommu"]
+        for d in devices:
+            a += ["-device", d]
         for i, (wire, mac, extra) in enumerate(nics):
             net = wire.netdev(f"n{i}") if isinstance(wire, Wire) else wire
             a += ["-netdev", net, "-device",

@@ -48,7 +48,8 @@ stty -echo
 export PATH=/bin:/sbin:/usr/sbin PS1=
 ip link set lo up
 echo GUEST-SHELL
-exec setsid cttyhack sh
+# not an interactive shell: that one ends when a child does while it reads
+exec setsid cttyhack sh /dev/ttyS0
 INIT
 chmod +x "$root/init"
 pack() {

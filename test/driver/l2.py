@@ -47,6 +47,9 @@ class Suite:
     def end_echo(self):
         return self.g.wait(b"ECHO-END", 20)
 
+    def before(self):
+        pass
+
     def load(self):
         self.sh("insmod /lib/ps_ixgbe.ko queues=4")
         self.sh("ip link set xge0 mtu 9710 up; sleep 1")
@@ -439,30 +442,20 @@ class Suite:
         must(not bad, "; ".join(bad[:5]))
 
 
-def main():
-    kernel = sys.argv[1]
-    only = sys.argv[2:]
-    iommu = "iommu" in only
-    if iommu:
-        only.remove("iommu")
-    title = f"L2 {kernel}{' iommu' if iommu else ''}"
+def play(title, kernel, suite, names, only, extra, **machine):
+    """A guest, and its cases by name: all of them, or load and those named."""
     cases = Cases()
     folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
     guest = None
     try:
         wire = Wire(folder, "w0")
-        guest = Guest(kernel, [(wire, "52:54:00:00:00:01",
-                                ",addr=2,mark=on")], folder, iommu=iommu)
+        guest = Guest(kernel, [(wire, "52:54:00:00:00:01", extra)], folder,
+                      **machine)
         cases.guest = guest
-        s = Suite(guest, wire, cases)
-        for name in ("load", "sizes", "spread", "wakeups", "looks", "mtu",
-                     "throttle", "ethtool", "sfp", "full", "errors", "slow", "offload", "link", "kill_busy", "rmmod_refused",
-                     "idle", "reset", "suspend", "hang", "pulled",
-                     "unbind_busy", "reloads", "fuzz", "psio_setup",
-                     "strict", "quiet"):
-            if name == "strict" and not iommu:
-                continue
+        s = suite(guest, wire, cases)
+        for name in names:
             if not only or name in only or name == "load":
+                s.before()
                 cases.case(f"{title} {name}", getattr(s, name))
                 if guest.p.poll() is not None:
                     raise RuntimeError(f"the guest ended in {name}")
@@ -477,4 +470,22 @@ def main():
     return 1 if cases.failed else 0
 
 
-sys.exit(main())
+CASES = ("load", "sizes", "spread", "wakeups", "looks", "mtu", "throttle",
+         "ethtool", "sfp", "full", "errors", "slow", "offload", "link",
+         "kill_busy", "rmmod_refused", "idle", "reset", "suspend", "hang",
+         "pulled", "unbind_busy", "reloads", "fuzz", "psio_setup", "strict",
+         "quiet")
+
+
+def main():
+    kernel, only = sys.argv[1], sys.argv[2:]
+    iommu = "iommu" in only
+    if iommu:
+        only.remove("iommu")
+    return play(f"L2 {kernel}{' iommu' if iommu else ''}", kernel, Suite,
+                [name for name in CASES if iommu or name != "strict"], only,
+                ",addr=2,mark=on", iommu=iommu)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,8 @@
 # setup.sh - installs what test/driver needs from Debian (as root)
 set -euo pipefail
 packages=(qemu-system-x86 busybox-static meson ninja-build dpkg-dev pkg-config
-	libglib2.0-dev libpixman-1-dev libfdt-dev kmod cpio pahole python3 gcc make dkms ethtool)
+	libglib2.0-dev libpixman-1-dev libfdt-dev kmod cpio pahole python3 gcc make dkms ethtool
+	sparse perl flex bison bc libelf-dev libssl-dev)
 missing=()
 for p in "${packages[@]}"; do
 	[ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] ||

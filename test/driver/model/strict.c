@@ -334,7 +334,7 @@ void ix_strict_fetched(IX *s, IxQueue *q, uint32_t base, const uint8_t *desc)
 {
     uint32_t at = R(base + HEAD);
 
-    if (s->strict && q->shadow && at < q->slots &&
+    if (s->strict && !s->dead && q->shadow && at < q->slots &&
         memcmp(&q->shadow[2 * at], desc, 16)) {
         broken(s, DESC_CHANGED, base + HEAD, at);
     }
