@@ -245,7 +245,8 @@ static int start_receive(struct ps_port *p)
 	ps_hw_flow_control(p);
 	ps_wr(p, RXCSUM, RXCSUM_PCSD);
 	v = ps_rd(p, RDRXCTL) & ~RDRXCTL_RSCFRST;
-	ps_wr(p, RDRXCTL, v | RDRXCTL_CRCSTRIP | RDRXCTL_RSCACKC);
+	ps_wr(p, RDRXCTL, v | RDRXCTL_CRCSTRIP | RDRXCTL_RSCACKC |
+	      RDRXCTL_FCOE_WRFIX);
 	ps_wr(p, HLREG0, ps_rd(p, HLREG0) | HLREG0_RXCRCSTRP |
 	      HLREG0_JUMBOEN | HLREG0_TXCRCEN | HLREG0_TXPADEN);
 	ps_wr(p, MAXFRS, (PS_FRAME_MAX + 4) << 16);
@@ -268,7 +269,7 @@ static void start_transmit(struct ps_port *p)
 	ps_wr(p, RTTDCS, ps_rd(p, RTTDCS) | RTTDCS_ARBDIS);
 	ps_wr(p, DTXMXSZRQ, 0xfff);
 	ps_wr(p, TXPBSIZE(0), 160 << 10);
-	ps_wr(p, TXPBTHRESH(0), 160);
+	ps_wr(p, TXPBTHRESH(0), 160 - 10);	/* KiB, less a jumbo frame */
 	for (i = 1; i < 8; i++) {
 		ps_wr(p, TXPBSIZE(i), 0);
 		ps_wr(p, TXPBTHRESH(i), 0);

@@ -58,7 +58,8 @@
 #define  RDRXCTL_CRCSTRIP	(1u << 1)
 #define  RDRXCTL_DMAIDONE	(1u << 3)
 #define  RDRXCTL_RSCFRST	(0x1fu << 17)
-#define  RDRXCTL_RSCACKC	(1u << 25)
+#define  RDRXCTL_RSCACKC	(1u << 25)	/* to be set, as the next */
+#define  RDRXCTL_FCOE_WRFIX	(1u << 26)
 #define RXCTRL		0x03000
 #define FCTTV		0x03200
 #define FCRTL		0x03220

@@ -166,5 +166,5 @@ CASES = ("load", "eeprom", "never_starts", "never_stops", "no_module",
 if __name__ == "__main__":
     kernel = sys.argv[1]
     sys.exit(play(f"L2 {kernel} faults", kernel, Faults, CASES, sys.argv[2:],
-                  ",bus=rp0,mark=on",
+                  ",bus=rp0,mark=on", limit=280,
                   devices=["pcie-root-port,id=rp0,chassis=1,slot=1"]))

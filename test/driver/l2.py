@@ -484,7 +484,8 @@ def main():
         only.remove("iommu")
     return play(f"L2 {kernel}{' iommu' if iommu else ''}", kernel, Suite,
                 [name for name in CASES if iommu or name != "strict"], only,
-                ",addr=2,mark=on", iommu=iommu)
+                ",addr=2,mark=on", iommu=iommu,
+                limit=580 if kernel == "debug" else 230)
 
 
 if __name__ == "__main__":

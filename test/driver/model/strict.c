@@ -11,6 +11,7 @@
  *			nonsense where the result will be (DD stays 0), so that
  *			a driver that reads more than DD too early is found.
  *			Stock ixgbe looks at the length: leave it off there.
+ *		log	a file that gets every access to a register
  *		broken	read only: "name=count ..." of all that was broken
  *
  * Sections are those of the Intel 82599 datasheet.
@@ -419,8 +420,24 @@ static char *get_broken(Object *o, Error **errp)
     return g_string_free(t, false);
 }
 
+static char *get_log(Object *o, Error **errp)
+{
+    return g_strdup("");
+}
+
+static void set_log(Object *o, const char *path, Error **errp)
+{
+    IX *s = IXGBE82599(o);
+
+    s->log = fopen(path, "a");
+    if (!s->log) {
+        error_setg_errno(errp, errno, "%s", path);
+    }
+}
+
 void ix_strict_class(ObjectClass *oc)
 {
+    object_class_property_add_str(oc, "log", get_log, set_log);
     object_class_property_add_bool(oc, "strict", get_strict, set_strict);
     object_class_property_add_bool(oc, "mark", get_mark, set_mark);
     object_class_property_add_str(oc, "broken", get_broken, NULL);
