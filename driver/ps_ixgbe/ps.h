@@ -85,6 +85,7 @@ struct ps_queue {
 	unsigned int throttle_us;
 	u32 tx_head, tx_stuck;		/* TDH a second ago; seconds unmoved */
 	atomic_long_t wakeups;
+	u64 late;			/* sleepers woken by ps_queue_nudge() */
 };
 
 /* The net device's transmit ring. */

@@ -66,6 +66,7 @@ void ps_stats_read(struct ps_port *p)
 
 static const char * const per_queue[] = {
 	"frames_in", "frames_out", "interrupts", "attached",
+	"late",
 };
 
 static struct ps_port *port_of(struct net_device *dev)
@@ -111,6 +112,7 @@ static void get_stats(struct net_device *dev, struct ethtool_stats *e,
 		*at++ = READ_ONCE(p->queue[i].frames_out);
 		*at++ = atomic_long_read(&p->queue[i].wakeups);
 		*at++ = p->queue[i].attached;
+		*at++ = READ_ONCE(p->queue[i].late);
 	}
 	mutex_unlock(&p->lock);
 }

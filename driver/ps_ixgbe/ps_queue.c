@@ -607,6 +607,7 @@ void ps_queue_nudge(struct ps_queue *q)
 		return;
 	if (q->running)
 		waits = receive_waits(q);
+	q->late += waits;
 	mutex_unlock(&q->lock);
 	if (waits)
 		wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM);

@@ -120,6 +120,7 @@ class Faults(Suite):
 
     def interrupt_lost(self):
         """A frame whose interrupt went nowhere is found within two seconds."""
+        late = self.late()
         self.start_echo(1, 12)
         for i in range(3):
             time.sleep(0.3)
@@ -129,6 +130,7 @@ class Faults(Suite):
             must(self.w.recv(8, HOST), "the frame was never read")
             must(time.time() - start < 6, "read only at the time-out")
         self.end_echo()
+        must(self.late() > late, "the service found none")
 
     def link_interrupt_lost(self):
         self.fault("lost-interrupts", 1)
