@@ -86,6 +86,8 @@ struct ps_queue {
 	u32 tx_head, tx_stuck;		/* TDH a second ago; seconds unmoved */
 	atomic_long_t wakeups;
 	u64 late;			/* sleepers woken by ps_queue_nudge() */
+	bool nudge;			/* a frame waited a second ago, */
+	u32 nudge_next;			/* this one */
 };
 
 /* The net device's transmit ring. */

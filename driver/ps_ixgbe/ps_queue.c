@@ -598,18 +598,21 @@ bool ps_queue_hangs(struct ps_queue *q)
 	return hangs;
 }
 
-/* Whoever sleeps over a frame is woken: an interrupt may have been lost. */
+/* Whoever slept over a frame since last time is woken: its interrupt is lost. */
 void ps_queue_nudge(struct ps_queue *q)
 {
-	bool waits = false;
+	bool waits = false, late;
 
 	if (!wq_has_sleeper(&q->wait) || !mutex_trylock(&q->lock))
 		return;
 	if (q->running)
 		waits = receive_waits(q);
-	q->late += waits;
+	late = waits && q->nudge && q->nudge_next == q->rx_next;
+	q->nudge = waits;
+	q->nudge_next = q->rx_next;
+	q->late += late;
 	mutex_unlock(&q->lock);
-	if (waits)
+	if (late)
 		wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM);
 }
 

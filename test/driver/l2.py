@@ -277,6 +277,7 @@ class Suite:
     def kill_busy(self):
         times = 50 if FULL else 8
         for i in range(times):
+            self.sh("rm -f /tmp/out")
             self.g.start("ps_echo /dev/ps/xge0 2 9 >/tmp/out 2>&1 &")
             self.sh("i=0; until grep -q ready /tmp/out || [ $i -gt 200 ]; do "
                     "usleep 50000; i=$((i + 1)); done")
