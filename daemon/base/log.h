@@ -3,8 +3,13 @@
  *
  * log_warn() and log_fatal() append ": " and the text of errno; the *x forms
  * do not.  Never called for each packet at the default level.  Messages go to
- * standard error, with a <N> priority prefix when standard error is the
- * journal (JOURNAL_STREAM), so that levels survive there.
+ * standard error; where that is the journal (JOURNAL_STREAM) they go to it by
+ * its own protocol, one datagram with fields, or if it cannot be reached so, to
+ * standard error with a <N> priority prefix.
+ *
+ * What somebody may want to wait for has an event: in the journal MTCPD_EVENT
+ * is its name, and MESSAGE_ID its number at the end of LOG_ID_BASE.  Both stay
+ * what they are; doc/journal.md lists them.
  *
  * Every message belongs to a facility, normally that of its layer: a file may
  * define LOG_FACILITY before it includes this, and CMake does so for a layer.
@@ -30,6 +35,21 @@ enum log_facility {
 #define LOG_FACILITY LOG_FAC_CONTROL
 #endif
 
+/* Numbers are told to the outside: new ones go to the end. */
+enum log_event {
+	LOG_EV_NONE,
+	LOG_EV_READY, LOG_EV_STOPPING, LOG_EV_STOPPED,
+	LOG_EV_DRAINING, LOG_EV_DRAINED,
+	LOG_EV_RELOADED, LOG_EV_RELOAD_FAILED, LOG_EV_SETTING,
+	LOG_EV_ATTACHED, LOG_EV_LEFT, LOG_EV_DETACHED, LOG_EV_REFUSED,
+	LOG_EV_QUOTA, LOG_EV_NO_ROUTE,
+	LOG_EV_PORT_UP, LOG_EV_PORT_LOST, LOG_EV_PORT_BACK,
+	LOG_EV_ENGINE_STUCK, LOG_EV_ENGINE_BACK,
+	LOG_EV_FIREWALL, LOG_EV_LEFT_OUT, LOG_EV_FATAL, LOG_EV_BROKEN,
+	LOG_EVENTS
+};
+#define LOG_ID_BASE	"5d0f8c1a92e64b7fa3d1c6b80e47"	/* and %04x */
+
 #define LOG_BURST	200	/* messages a second and facility */
 
 /* Of all facilities / the level of the most talkative one. */
@@ -46,10 +66,21 @@ int log_facility_find(const char *name);
 const char *log_level_name(unsigned int level);
 const char *log_facility_name(unsigned int f);
 
+const char *log_event_name(unsigned int event);
+
+/* Where the journal listens; for tests, before the first message. */
+void log_set_journal(const char *path);
+
 /* @error: errno to append, 0: none. */
 void log_at(enum log_facility f, enum log_level level, int error,
 	    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+void log_event_at(enum log_facility f, enum log_level level,
+		  enum log_event event, int error, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+
+#define log_event(event, level, ...) \
+	log_event_at(LOG_FACILITY, level, event, 0, __VA_ARGS__)
 #define log_warn(...) \
 	log_at(LOG_FACILITY, LOG_LEVEL_WARN, errno, __VA_ARGS__)
 #define log_warnx(...) log_at(LOG_FACILITY, LOG_LEVEL_WARN, 0, __VA_ARGS__)

@@ -114,7 +114,8 @@ static json_t *config_change(struct control *c, const json_t *request)
 		return failed("out of memory");
 	config_place_find(c->cfg, key, &at);
 	config_key_show(at.key, at.base, now, sizeof(now));
-	log_info("%s = %s (was %s)", key, now, was);
+	log_event(LOG_EV_SETTING, LOG_LEVEL_INFO,
+		  "%s = %s (was %s)", key, now, was);
 	return said("config", json_pack("{s:s,s:s,s:s}", "key", key, "value",
 					now, "was", was));
 }

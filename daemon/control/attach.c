@@ -221,7 +221,8 @@ void attach_hello(struct client *cl, const struct ctl_request *req)
 		return;
 	}
 	take_slot(cl, slot);
-	log_info("client %u: %s attached (pid %d, uid %u, %lu MiB%s)", slot,
+	log_event(LOG_EV_ATTACHED, LOG_LEVEL_INFO,
+		  "client %u: %s attached (pid %d, uid %u, %lu MiB%s)", slot,
 		 cl->name[0] ? cl->name : "?", (int)cl->pid, cl->uid,
 		 (unsigned long)cl->segment.slabs * (SLAB_BYTES >> 20),
 		 cl->segment.huge ? ", huge pages" : "");
@@ -263,7 +264,8 @@ static void deny_slab(struct client *cl, int err)
 {
 	cl->control->counters.slabs_denied++;
 	if (cl->slabs_denied++ == 0)
-		log_info("client %u (%s): no more memory for it: %s", cl->slot,
+		log_event(LOG_EV_QUOTA, LOG_LEVEL_INFO,
+			  "client %u (%s): no more memory for it: %s", cl->slot,
 			 cl->name, err == -EDQUOT ?
 			 "its quota is used ([limits] memory in mtcpd.conf)" :
 			 strerror(-err));

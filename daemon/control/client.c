@@ -305,10 +305,12 @@ void client_let_go(struct client *cl, enum detach_reason why)
 	c->counters.detached++;
 	c->counters.detach_reasons[why < DETACH_REASONS ? why : 0]++;
 	if (why == DETACH_EXIT)
-		log_info("client %u: %s left (pid %d)", cl->slot, cl->name,
+		log_event(LOG_EV_LEFT, LOG_LEVEL_INFO,
+			  "client %u: %s left (pid %d)", cl->slot, cl->name,
 			 (int)cl->pid);
 	else
-		log_warnx("client %u: %s is detached (pid %d, uid %u): %s",
+		log_event(LOG_EV_DETACHED, LOG_LEVEL_WARN,
+			  "client %u: %s is detached (pid %d, uid %u): %s",
 			  cl->slot, cl->name, (int)cl->pid, cl->uid,
 			  detach_reason_name(why));
 	cl->state = CLIENT_LEAVING;

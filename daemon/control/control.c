@@ -93,7 +93,8 @@ int control_run(struct config *cfg, const char *version,
 	if (!c)
 		log_fatalx("out of memory at start");
 	start(c, cfg, version);
-	log_info("mtcpd %s is ready: %u engine%s, %u port%s, programs attach "
+	log_event(LOG_EV_READY, LOG_LEVEL_INFO,
+		  "mtcpd %s is ready: %u engine%s, %u port%s, programs attach "
 		 "at %s", version, c->engine_count,
 		 c->engine_count == 1 ? "" : "s", c->port_count,
 		 c->port_count == 1 ? "" : "s", cfg->daemon.socket);
@@ -106,7 +107,7 @@ int control_run(struct config *cfg, const char *version,
 		_exit(1);	/* engines still run: nothing may be freed */
 	}
 	finish(c);
-	log_info("mtcpd has stopped");
+	log_event(LOG_EV_STOPPED, LOG_LEVEL_INFO, "mtcpd has stopped");
 	free(c);
 	return 0;
 }

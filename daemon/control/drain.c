@@ -18,7 +18,7 @@
 
 static void drained(struct control *c, const char *why)
 {
-	log_info("drained: %s", why);
+	log_event(LOG_EV_DRAINED, LOG_LEVEL_INFO, "drained: %s", why);
 	event_free(c->drain_event);
 	c->drain_event = NULL;
 	stop_begin(c);
@@ -64,7 +64,8 @@ void drain_begin(struct control *c, uint32_t seconds)
 		return;
 	c->draining = true;
 	c->drain_end = mono_add(mono_now(), (uint64_t)seconds * 1000000);
-	log_info("draining: no new connections, %llu may finish within %u s",
+	log_event(LOG_EV_DRAINING, LOG_LEVEL_INFO,
+		  "draining: no new connections, %llu may finish within %u s",
 		 (unsigned long long)engines_conns(c), seconds);
 	notify("STOPPING=1");
 	server_close_clients(c);

@@ -42,7 +42,8 @@ static void open_ports(struct control *c)
 			log_fatalx("[port %s]: %s", p->io.name,
 				   err[0] ? err : strerror(-rc));
 		c->port_count++;
-		log_info("port %s: %s on %s, mtu %u, %s", p->io.name,
+		log_event(LOG_EV_PORT_UP, LOG_LEVEL_INFO,
+			  "port %s: %s on %s, mtu %u, %s", p->io.name,
 			 p->io.driver, p->io.device, c->ports[i]->mtu,
 			 c->ports[i]->mode);
 	}

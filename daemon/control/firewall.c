@@ -74,7 +74,8 @@ void firewall_look(const struct control *c)
 	close(fd);
 	for (unsigned int i = 0; i < f.count; i++)
 		if (f.about[i])
-			log_warnx("nftables has %u rule%s about %s or its "
+			log_event(LOG_EV_FIREWALL, LOG_LEVEL_WARN,
+				  "nftables has %u rule%s about %s or its "
 				  "network: mtcpd's frames pass it by; use "
 				  "[access] and [policy] in mtcpd.conf",
 				  f.about[i], f.about[i] == 1 ? "" : "s",

@@ -150,20 +150,21 @@ int live_reload(struct control *c, char *text)
 	rc = config_load(next, c->cfg->file, text);
 	if (rc < 0) {
 		free(next);
-		log_warnx("nothing is changed: %s", text);
+		log_event(LOG_EV_RELOAD_FAILED, LOG_LEVEL_WARN,
+			  "nothing is changed: %s", text);
 		return rc;
 	}
 	changed = config_merge(c->cfg, next, restart, sizeof(restart));
 	free(next);
 	rc = config_check(c->cfg, c->cfg->file, text);
 	if (rc < 0) {
-		log_warnx("%s", text);
+		log_event(LOG_EV_RELOAD_FAILED, LOG_LEVEL_WARN, "%s", text);
 		return rc;
 	}
 	rc = live_apply(c);
 	snprintf(text, CONFIG_ERR_BYTES, "%.200s is read again: %u setting%s "
 		 "changed%s%.200s", c->cfg->file, changed,
 		 changed == 1 ? "" : "s", restart[0] ? "; a restart is needed for: " : "", restart);
-	log_info("%s", text);
+	log_event(LOG_EV_RELOADED, LOG_LEVEL_INFO, "%s", text);
 	return rc;
 }

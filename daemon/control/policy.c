@@ -49,7 +49,8 @@ static int refuse(struct client *cl, const char *policy, int error,
 		  const char *why)
 {
 	cl->control->counters.policy_refused++;
-	log_info("policy %s: pid %d of user %u may not attach: %s", policy,
+	log_event(LOG_EV_REFUSED, LOG_LEVEL_INFO,
+		  "policy %s: pid %d of user %u may not attach: %s", policy,
 		 (int)cl->pid, cl->uid, why);
 	client_fail(cl, error, "policy %s: %s", policy, why);
 	return error;

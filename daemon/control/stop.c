@@ -74,7 +74,8 @@ static void end_signal(int number, short what, void *arg)
 		if (c->draining)
 			return;
 	}
-	log_info("%s: closing connections, at most %u ms (a second signal "
+	log_event(LOG_EV_STOPPING, LOG_LEVEL_INFO,
+		  "%s: closing connections, at most %u ms (a second signal "
 		 "exits at once)", number == SIGINT ? "SIGINT" : "SIGTERM",
 		 c->cfg->daemon.stop_grace_ms);
 	stop_begin(c);

@@ -49,7 +49,8 @@ static void pinged(struct control *c, struct op *op)
 {
 	(void)op;
 	if (c->stuck_told)
-		log_info("all engines answer again");
+		log_event(LOG_EV_ENGINE_BACK, LOG_LEVEL_INFO,
+			  "all engines answer again");
 	c->stuck_told = false;
 	say_status(c, c->watchdog_us ? "WATCHDOG=1\n" : "");
 }
@@ -66,7 +67,8 @@ static void tick(int fd, short what, void *arg)
 		return;
 	}
 	if (!c->stuck_told)
-		log_warnx("%u of %u engines have not answered for %llu ms: no "
+		log_event(LOG_EV_ENGINE_STUCK, LOG_LEVEL_WARN,
+			  "%u of %u engines have not answered for %llu ms: no "
 			  "word to systemd's watchdog", c->ping.waiting,
 			  c->engine_count,
 			  (unsigned long long)(c->tick_us / 1000));

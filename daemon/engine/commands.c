@@ -204,7 +204,8 @@ static void no_route(const struct ip_addr *to)
 	char text[ADDR_TEXT_BYTES];
 
 	addr_text(to, text);
-	log_at(LOG_FAC_NET, LOG_LEVEL_WARN, 0, "no route to %s: no port's "
+	log_event_at(LOG_FAC_NET, LOG_LEVEL_WARN, LOG_EV_NO_ROUTE, 0,
+		     "no route to %s: no port's "
 	       "network and no line of mtcpd's routes (mtcpctl routes) has it: "
 	       "mtcpctl routes add %s/32 GATEWAY, [route] in mtcpd.conf, or "
 	       "follow = kernel in the port's section", text, text);

@@ -115,7 +115,8 @@ static bool revive(struct psio_queue *q, mono_t now)
 	psio_bury(q, false);
 	if (psio_find(q->p, q->p->bus, &info) || psio_attach(q))
 		return false;
-	log_info("port %s: queue %u: %s is back", q->p->port.name, q->q.index,
+	log_event(LOG_EV_PORT_BACK, LOG_LEVEL_INFO,
+		  "port %s: queue %u: %s is back", q->p->port.name, q->q.index,
 		 q->p->path);
 	return true;
 }

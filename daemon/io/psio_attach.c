@@ -112,7 +112,8 @@ void psio_lost(struct psio_queue *q, mono_t now)
 	q->now = NULL;
 	q->retry = mono_add(now, PSIO_RETRY_US);
 	atomic_store_explicit(&q->p->link_mbps, 0, memory_order_relaxed);
-	log_warnx("port %s: queue %u: %s has gone; mtcpd goes on without it "
+	log_event(LOG_EV_PORT_LOST, LOG_LEVEL_WARN,
+		  "port %s: queue %u: %s has gone; mtcpd goes on without it "
 		  "and looks for it once a second", q->p->port.name,
 		  q->q.index, q->p->path);
 }

@@ -304,6 +304,15 @@ told 'retries.*many'
 told 'status=9/KILL'
 told 'Scheduled restart job'
 told 'Stopped mtcpd.service'
+# by events: number and name (doc/journal.md)
+events() { inside journalctl -q -o cat "$@" | wc -l; }
+[ "$(events MTCPD_EVENT=ready)" = "$(grep -c 'is ready:' "$TMP/journal.log")" ] ||
+	fail "the journal's events: $(inside journalctl -q MTCPD_EVENT=ready)"
+[ "$(events MESSAGE_ID=5d0f8c1a92e64b7fa3d1c6b80e470009)" -ge 3 ] ||
+	fail "no program that attaches is an event"
+[ "$(events MTCPD_EVENT=reloaded -p info)" = 3 ] || fail "no reload is an event"
+[ "$(events MTCPD_EVENT=engine_stuck -p warning)" -ge 1 ] ||
+	fail "no stuck engine is an event"
 pass "the journal holds the story: $(wc -l <"$TMP/journal.log") lines"
 
 apt purge mtcpd mtcp-tools libmtcpclient0

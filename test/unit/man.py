@@ -34,6 +34,16 @@ def missing(root):
         name = pair[0] or pair[1]
         if not re.search(rf"^\.It Cm .*\b{name}\b", ctl, re.M):
             yield f"mtcpctl.1: {name}"
+    journal = (root / "doc/journal.md").read_text()
+    log = (root / "daemon/base/log.h").read_text()
+    numbers = re.findall(r"LOG_EV_(\w+)", log[log.index("enum log_event"):
+                                              log.index("LOG_EVENTS\n")])[1:]
+    if len(numbers) < 20 or "`%s`" % re.search(
+            r'LOG_ID_BASE\s+"(\w+)"', log).group(1) not in journal:
+        yield "journal.md: events"
+    for number, name in enumerate(numbers, 1):
+        if f"| {number:04x} | `{name.lower()}` |" not in journal:
+            yield f"journal.md: {number:04x} {name.lower()}"
     calls = "".join(p.read_text()
                     for p in sorted((root / "doc/man").glob("*.3")))
     for header in ("mtcp_api.h", "mtcp_epoll.h", "mtcp_ext.h"):
