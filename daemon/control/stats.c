@@ -189,6 +189,8 @@ json_t *stats_ports(const struct control *c)
 				(json_int_t)p->ops->heard_lost(
 					(struct port *)p)));
 		json_object_set_new(one, "link_up", json_boolean(up));
+		json_object_set_new(one, "shared",
+				    json_boolean(share_ports(c) & 1u << i));
 		put(one, "queues", p->queue_count);
 		for (uint32_t q = 0; q < p->queue_count; q++) {
 			json_t *part = counters(port_fields,

@@ -5,7 +5,7 @@ _mtcpctl()
 {
 	local cur prev i command=
 	local commands="stats conns top capture why trace clients listeners ports
-		engines arp routes policy config log drain reload"
+		engines arp routes policy config log drain reload unmanaged"
 	local options="--socket --watch --internals --json --color --version
 		--help"
 	local states="established syn-sent syn-received fin-wait-1 fin-wait-2

@@ -187,6 +187,18 @@ if inside test -e "/proc/$pid/numa_maps" && [ "$node" -ge 0 ]; then
 fi
 pass "in the unit: core $cpu, NUMA node $node, no capability"
 
+# systemd-networkd, told so, leaves the port alone and takes the others.
+if inside systemctl cat systemd-networkd >/dev/null 2>&1; then
+	ctl_in unmanaged networkd >"$HERE/etc/systemd/network/10-mtcpd.network"
+	inside systemctl start systemd-networkd || fail "systemd-networkd"
+	managed() { inside networkctl --no-legend list "$1" 2>/dev/null; }
+	left_alone() { managed mtd | grep -q unmanaged; }
+	wait_until 50 left_alone || fail "networkd takes the port: $(managed mtd)"
+	inside systemctl stop systemd-networkd.socket systemd-networkd
+	rm "$HERE/etc/systemd/network/10-mtcpd.network"
+	pass "systemd-networkd leaves the port alone"
+fi
+
 # ---- serve, reload under load ----
 
 inside useradd --system --groups mtcpd web

@@ -113,4 +113,18 @@ for i in range(200):
 P
 ctl d stats >/dev/null || fail "mtcpd after garbage"
 pass "hostile requests"
+# Files for who would take the device, too.
+ctl d unmanaged nm >"$TMP/nm.conf" || fail "unmanaged nm"
+[ "$(cat "$TMP/nm.conf")" = "[keyfile]
+unmanaged-devices+=interface-name:mtd" ] || fail "$(cat "$TMP/nm.conf")"
+ctl d unmanaged networkd >"$TMP/mtcpd.network" || fail "unmanaged networkd"
+python3 - "$TMP/mtcpd.network" <<'PY' || fail "$(cat "$TMP/mtcpd.network")"
+import configparser, sys
+c = configparser.ConfigParser()
+c.read(sys.argv[1])
+assert c["Match"]["Name"] == "mtd" and c["Link"]["Unmanaged"] == "yes"
+PY
+ctl d unmanaged | grep -q '^# /etc/NetworkManager' || fail "unmanaged"
+! ctl d unmanaged me 2>/dev/null || fail "unmanaged me"
+pass "files for NetworkManager and networkd"
 sys_end

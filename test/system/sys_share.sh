@@ -68,6 +68,7 @@ SESSION=$BG_PID
 mtcpd_start d
 [ "$(ctl d --json ports | json 'd[0]["addresses"]')" = "['$IP_D/24']" ] ||
 	fail "the kernel's address is not followed: $(ctl d ports)"
+ctl d unmanaged >/dev/null 2>&1 && fail "a shared device is no longer the kernel's"
 pass "the address is the kernel's own"
 
 ! fetch / -o /dev/null || fail "somebody serves :80"

@@ -35,6 +35,8 @@ static const struct command commands[] = {
 	  false },
 	{ "policy", "", "who may do what, and how often it was denied", NULL,
 	  run_change, false },
+	{ "unmanaged", "[nm|networkd]", "files that keep NetworkManager, "
+	  "networkd off", NULL, run_unmanaged, false },
 	{ "drain", "[SECONDS]", "no new connections, then mtcpd ends", NULL,
 	  run_change, false },
 	{ "log", "[LEVEL [FAC]]", "levels of the log, live", NULL, run_change,

@@ -11,6 +11,7 @@
  *	capture.c frames as pcapng
  *	top.c     the whole on a screen, live
  *	why.c     what limits a connection, and its last events
+ *	unmanaged.c  files for NetworkManager and systemd-networkd
  *
  * Exit status 0 ok, 1 error, 2 usage, 3 nothing matched the filter.
  */
@@ -111,5 +112,8 @@ int run_top(const struct options *o);
 /* why.c */
 int run_why(const struct options *o);
 int run_trace(const struct options *o);
+
+/* unmanaged.c */
+int run_unmanaged(const struct options *o);
 
 #endif
