@@ -3,9 +3,10 @@
  *
  * Leaving, in steps that never wait for the client:
  *	1. what it had published is done (unless it is the reason)
- *	2. contexts end: credit and grants vanish, sockets whose last holder
- *	   this is are closed (FIN after what is unsent, RST where data is
- *	   unread), SLICE a turn; others pass to their next holder
+ *	2. contexts end: credit vanishes, sockets whose last holder this is
+ *	   are closed (FIN after what is unsent, RST where data is unread),
+ *	   SLICE a turn; others pass to their next holder; then grants vanish,
+ *	   those of REVOKE_SLABS a turn
  *	3. orphans: TCP sends what is unsent out of the client's memory; after
  *	   the grace they are aborted
  *	4. no block is in use: orphans that TCP still needs (FIN_WAIT) become
@@ -18,6 +19,7 @@
 #include "engine/engine_state.h"
 
 #define ASK_AGAIN_US	1000000
+#define REVOKE_SLABS	4u	/* whose blocks are looked through a turn */
 
 static struct client *client_at(struct engine *e, uint32_t slot)
 {
@@ -213,7 +215,7 @@ static void context_end(struct engine *e, struct context *c)
 	command_drain(e, c);
 	accept_leave(e, c);
 	event_drop_notes(e, c);
-	arena_revoke(c->client->arena, c->slot);
+	c->revoked = 0;
 	c->state = CONTEXT_ENDING;
 	c->waiting = false;
 	e->ending[e->ending_count++] = c;
@@ -268,7 +270,8 @@ static void contexts_turn(struct engine *e)
 
 		for (uint32_t n = 0; c->conns && n < SLICE; n++)
 			socket_abandon(e, c->conns);
-		if (c->conns) {
+		if (c->conns || !arena_revoke(c->client->arena, c->slot,
+					      &c->revoked, REVOKE_SLABS)) {
 			e->ending[kept++] = c;
 			continue;
 		}

@@ -120,6 +120,7 @@ struct context {
 	uint32_t conns;			/* head of LIST_CONTEXT */
 	struct member *members;
 	struct context *next;		/* of the client */
+	uint32_t revoked;		/* when ending: slabs that are done */
 	uint32_t end_tag;		/* MAIL_CONTEXT_DEL's, answered at the end */
 	uint32_t early_cookie;		/* of the next connect, which options */
 	uint32_t early_set;		/* hold for: bit an enum cmd_option */

@@ -158,18 +158,27 @@ int block_give_up(struct arena *a, uint32_t block, uint32_t ctx)
 	return 0;
 }
 
-void arena_revoke(struct arena *a, uint32_t ctx)
+static void slab_revoke(struct arena *a, uint32_t slab, uint32_t ctx)
 {
-	for (uint32_t s = 1; s < a->slab_count; s++) {
-		uint32_t count;
+	uint32_t count = slab_blocks((enum block_class)a->slabs[slab].cls);
 
+	for (uint32_t i = 0; i < count; i++)
+		if (a->slabs[slab].meta[i].granted == ctx + 1)
+			block_give_up(a, block_id(slab, i), ctx);
+}
+
+bool arena_revoke(struct arena *a, uint32_t ctx, uint32_t *slab, uint32_t most)
+{
+	uint32_t s = *slab ? *slab : 1;		/* 0 is the header */
+
+	for (uint32_t n = 0; s < a->slab_count && n < most; s++) {
 		if (!a->slabs[s].meta)
 			continue;
-		count = slab_blocks((enum block_class)a->slabs[s].cls);
-		for (uint32_t i = 0; i < count; i++)
-			if (a->slabs[s].meta[i].granted == ctx + 1)
-				block_give_up(a, block_id(s, i), ctx);
+		slab_revoke(a, s, ctx);
+		n++;
 	}
+	*slab = s;
+	return s >= a->slab_count;
 }
 
 uint32_t arena_in_use(const struct arena *a)

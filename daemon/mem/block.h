@@ -108,8 +108,11 @@ int block_fill(struct arena *a, uint32_t block, uint32_t ctx, uint32_t offset,
 /* The context gives a granted block up.  0, or -EPROTO if it has none. */
 int block_give_up(struct arena *a, uint32_t block, uint32_t ctx);
 
-/* All blocks still granted to @ctx are given up (context ended). */
-void arena_revoke(struct arena *a, uint32_t ctx);
+/*
+ * Blocks still granted to @ctx are given up (context ended), of @most slabs
+ * from *@slab on (0: the first), which moves on; true: that was the last.
+ */
+bool arena_revoke(struct arena *a, uint32_t ctx, uint32_t *slab, uint32_t most);
 
 /* Is @block one of this arena's? (for untrusted numbers) */
 bool block_valid(const struct arena *a, uint32_t block);

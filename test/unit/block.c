@@ -130,8 +130,34 @@ static void test_floors(void **state)
 	while ((b = block_grant(&f->a, BLOCK_LARGE, 0)) != BLOCK_NONE)
 		tx++;
 	assert_int_equal(rx + tx, total);
-	arena_revoke(&f->a, 0);
+	b = 0;
+	assert_true(arena_revoke(&f->a, 0, &b, ~0u));
 	assert_int_equal(arena_in_use(&f->a), rx);
+}
+
+/* A slab a call, whatever the call before left. */
+static void test_revoke_in_steps(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t slab = 0, calls = 1;
+
+	for (int cls = 0; cls < BLOCK_CLASSES; cls++)
+		for (int i = 0; i < 10; i++) {
+			assert_int_not_equal(block_grant(&f->a,
+					(enum block_class)cls, 0), BLOCK_NONE);
+			assert_int_not_equal(block_grant(&f->a,
+					(enum block_class)cls, 1), BLOCK_NONE);
+		}
+	while (!arena_revoke(&f->a, 0, &slab, 1)) {
+		calls++;
+		assert_int_equal(arena_in_use(&f->a), 40 - 10 * (calls - 1));
+	}
+	assert_int_equal(calls, BLOCK_CLASSES);
+	assert_int_equal(arena_in_use(&f->a), 20);
+	assert_true(arena_revoke(&f->a, 0, &slab, 1));
+	slab = 0;
+	assert_true(arena_revoke(&f->a, 1, &slab, ~0u));
+	assert_int_equal(arena_in_use(&f->a), 0);
 }
 
 static void test_blocks_do_not_overlap(void **state)
@@ -160,6 +186,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hostile_fills, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random_numbers_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_floors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_revoke_in_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_blocks_do_not_overlap, setup, teardown),
 	};
 
