@@ -16,6 +16,7 @@ struct field {
 #define E(f)	{ #f, offsetof(struct engine_stats, f) }
 static const struct field engine_fields[] = {
 	E(loops), E(busy_loops), E(sleeps), E(wakes_sent), E(wakes_received),
+	E(port_wakes), E(timer_wakes),
 	E(commands), E(events), E(stale_handles), E(rings_full), E(send_stalls),
 	E(handed_over), E(handed_in), E(handover_full), E(accepted),
 	E(accept_waits), E(clients), E(contexts), E(frame_dropped),

@@ -102,6 +102,7 @@ struct engine_live {
 /* Loop counters; the engine writes, anybody reads. */
 struct engine_stats {
 	counter_t loops, busy_loops, sleeps, wakes_sent, wakes_received;
+	counter_t port_wakes, timer_wakes;	/* sleeps that these ended */
 	counter_t commands, events, stale_handles, rings_full;
 	counter_t send_stalls;		/* commands that wait for memory */
 	counter_t handed_over, handed_in, handover_full;

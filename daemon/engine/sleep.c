@@ -191,7 +191,7 @@ static bool block(struct engine *e, mono_t due)
 	struct epoll_event ev[EVENTS];
 	struct timespec ts, *wait = NULL;
 	int64_t us = mono_diff_us(e->now, due);
-	bool client = false;
+	bool client = false, port = false;
 	int n;
 
 	if (due.us != MONO_NEVER.us) {
@@ -203,8 +203,14 @@ static bool block(struct engine *e, mono_t due)
 	}
 	count(&e->stats.sleeps);
 	n = epoll_pwait2(e->epoll, ev, EVENTS, wait, NULL);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
 		client = client || ev[i].data.u64 == CLIENT_PIPES;
+		port = port || ev[i].data.u64 == PORT;
+	}
+	if (port)
+		count(&e->stats.port_wakes);
+	else if (n == 0)
+		count(&e->stats.timer_wakes);
 	return client;
 }
 

@@ -8,3 +8,4 @@ foreach(name port_xdp port_tap)
     LABELS system TIMEOUT 120 SKIP_RETURN_CODE 77 RUN_SERIAL TRUE
     ENVIRONMENT MTCPD_BUILD=${CMAKE_BINARY_DIR})
 endforeach()
+system_test(wire_pair 180 sys_wire_pair)
