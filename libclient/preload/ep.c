@@ -46,6 +46,7 @@ struct epset {
 	struct watch *watches, *head, *tail;
 	uint32_t live;		/* watches of mtcp sockets */
 	uint32_t kernel;	/* kernel members, about: closes are not seen */
+	uint32_t both;		/* watches that the kernel has too */
 	uint32_t in_kernel;	/* threads asleep there */
 	uint32_t turn;
 };
@@ -110,6 +111,7 @@ static void watch_free(struct watch *w)
 	if (w->snext)
 		w->snext->sprev = w->sprev;
 	w->set->live--;
+	w->set->both -= w->kernel;
 	free(w);
 }
 
@@ -157,15 +159,15 @@ static void kick(struct epset *s)
 	real()->epoll_ctl(s->fd, EPOLL_CTL_ADD, kick_fd, &ev);
 }
 
+/* The last one out takes it away, so that it calls all of them. */
 static void kicked(struct epset *s, int n, struct epoll_event *ev, int *left)
 {
 	*left = 0;
-	for (int i = 0; i < n; i++) {
-		if (ev[i].data.u64 == KICK)
-			real()->epoll_ctl(s->fd, EPOLL_CTL_DEL, kick_fd, NULL);
-		else
+	for (int i = 0; i < n; i++)
+		if (ev[i].data.u64 != KICK)
 			ev[(*left)++] = ev[i];
-	}
+		else if (!s->in_kernel)
+			real()->epoll_ctl(s->fd, EPOLL_CTL_DEL, kick_fd, NULL);
 }
 
 static void look_at(struct watch *w)
@@ -202,6 +204,7 @@ void epset_convert(struct file *f)
 			real()->epoll_ctl(w->set->fd, EPOLL_CTL_DEL, w->fd,
 					  NULL);
 			w->kernel = false;
+			w->set->both--;
 		}
 		kick(w->set);
 		look_at(w);
@@ -263,6 +266,7 @@ static int add(struct epset *s, struct file *f, int fd,
 			return err;
 		}
 		w->kernel = true;
+		s->both++;
 		file_wake(s->file);
 	}
 	kick(s);
@@ -319,12 +323,11 @@ static int control(struct file *e, int op, int fd, struct epoll_event *ev)
 
 PUBLIC int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
-	struct file *e = table_peek(ep);
+	struct file *e = table_lock_set(ep);
 	int err;
 
-	if (!e || e->kind != FILE_EPOLL)
+	if (!e)
 		return real()->epoll_ctl(ep, op, fd, ev);
-	big_lock();
 	err = control(e, op, fd, ev);
 	if (err == 1) {
 		err = real()->epoll_ctl(ep, op, fd, ev) ? -errno : 0;
@@ -391,12 +394,17 @@ static int harvest(struct epset *s, struct epoll_event *ev, int max,
 
 static bool has_kernel(const struct epset *s)
 {
-	if (s->kernel)
-		return true;
-	for (const struct watch *w = s->watches; w; w = w->snext)
-		if (w->kernel)
-			return true;
-	return false;
+	return s->kernel || s->both;
+}
+
+static void cancelled_in_kernel(void *p)
+{
+	struct file *e = p;
+
+	big_lock();
+	e->set->in_kernel--;
+	file_put(e);
+	big_unlock();
 }
 
 static int wait_kernel(struct file *e, struct epoll_event *ev, int max,
@@ -406,15 +414,14 @@ static int wait_kernel(struct file *e, struct epoll_event *ev, int max,
 	int ms = until == FOREVER ? -1 :
 		 until <= t ? 0 : (int)((until - t + 999) / 1000), n, err;
 
-	e->refs++;
 	e->set->in_kernel++;
+	pthread_cleanup_push(cancelled_in_kernel, e);
 	big_unlock();
 	n = real()->epoll_pwait(e->set->fd, ev, max, ms, mask);
 	err = errno;
 	big_lock();
-	if (e->set)
-		e->set->in_kernel--;
-	file_put(e);
+	pthread_cleanup_pop(0);
+	e->set->in_kernel--;
 	errno = err;
 	return n;
 }
@@ -426,14 +433,10 @@ static int sleep_on(struct file *e, uint64_t until, const sigset_t *mask,
 	struct link l;
 	int err;
 
-	e->refs++;
 	link_add(&l, e, waiter_self());
 	err = wait_sleep(waiter_self(), k, kernel ? 1 : 0, until, mask);
 	link_del(&l, e);
-	if (!e->fds)
-		err = -EBADF;
-	file_put(e);
-	return err;
+	return e->fds ? err : -EBADF;
 }
 
 /* What is a member here and in the kernel is one event. */
@@ -473,18 +476,26 @@ static int look(struct file *e, struct epoll_event *ev, int max)
 	return k > 0 ? n + k : n;
 }
 
+/* Has the set nothing that the kernel could not watch alone? */
+static bool all_kernel(const struct epset *s)
+{
+	return !s->live || !context_now();
+}
+
 static int wait_locked(struct file *e, struct epoll_event *ev, int max,
 		       uint64_t until, const sigset_t *mask)
 {
-	int n, err = 0;
+	int n, got, err = 0;
 
 	for (;;) {
-		if (!e->set->live || !context_now()) {
-			n = wait_kernel(e, ev, max, until, mask);
+		if (all_kernel(e->set)) {
+			n = got = wait_kernel(e, ev, max, until, mask);
 			if (n > 0)
 				kicked(e->set, n, ev, &n);
-			if (n || !e->set->live || !context_now())
+			if (n || !got)
 				return n < 0 ? -errno : n;
+			if (all_kernel(e->set))
+				continue;
 		}
 		n = look(e, ev, max);
 		if (n || until == 0 || err)
@@ -498,14 +509,15 @@ static int wait_locked(struct file *e, struct epoll_event *ev, int max,
 PUBLIC int epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 		       const sigset_t *mask)
 {
-	struct file *e = table_peek(ep);
+	struct file *e = max > 0 && ev ? table_lock_set(ep) : NULL;
 	int n;
 
-	if (!e || e->kind != FILE_EPOLL || max <= 0 || !ev)
+	if (!e)
 		return real()->epoll_pwait(ep, ev, max, timeout, mask);
-	big_lock();
+	e->refs++;
 	n = wait_locked(e, ev, max, timeout ? until_from_ms(timeout) : 0,
 			mask);
+	file_put(e);
 	big_unlock();
 	if (n >= 0)
 		return n;

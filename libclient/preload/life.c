@@ -13,12 +13,12 @@
 void wait_forked(void);
 bool waiter_is(int fd);
 
-static struct mtcp_context *context;
+static struct mtcp_context *_Atomic context;
 static _Atomic pid_t owner;		/* 0: not started yet */
 
 struct mtcp_context *context_now(void)
 {
-	return context;
+	return atomic_load_explicit(&context, memory_order_acquire);
 }
 
 static void raised(uint32_t id, uint32_t bits)
@@ -38,8 +38,11 @@ static void raised(uint32_t id, uint32_t bits)
  */
 static void before_fork(void)
 {
+	struct mtcp_context *x;
+
 	big_lock();
-	if (context && context->at && context->ids.used)
+	x = context_now();
+	if (x && x->at && x->ids.used)
 		fork_prepare();
 }
 
@@ -61,9 +64,10 @@ struct mtcp_context *the_context(void)
 	struct mtcp_conf conf = { .num_cores = 1,
 				  .max_concurrency = PRELOAD_FDS };
 	const char *path = getenv(CTL_SOCKET_ENV);
+	struct mtcp_context *x = context_now();
 
-	if (context)
-		return context;
+	if (x)
+		return x;
 	mtcp_setconf(&conf);
 	/* Children may have lost the environment (nginx empties it). */
 	if (path && *path)
@@ -71,13 +75,14 @@ struct mtcp_context *the_context(void)
 			 sizeof(the_settings.socket_path), "%s", path);
 	if (mtcp_init(NULL))
 		return NULL;
-	context = mtcp_create_context(0);
-	if (!context)
+	x = mtcp_create_context(0);
+	if (!x)
 		return NULL;
-	context->on_raise = raised;
-	context->on_slept = wait_bell_taken;
-	context->prefork = true;
-	return context;
+	x->on_raise = raised;
+	x->on_slept = wait_bell_taken;
+	x->prefork = true;
+	atomic_store_explicit(&context, x, memory_order_release);
+	return x;
 }
 
 /* From the start: a vfork child must be told from a forked one before there
@@ -98,16 +103,8 @@ bool own_process(void)
 	return !pid || pid == getpid();
 }
 
-bool fd_is_internal(int fd)
+static bool contexts_own(const struct mtcp_context *x, int fd)
 {
-	const struct mtcp_context *x = context;
-
-	if (inside)
-		return false;
-	if (waiter_is(fd))
-		return true;
-	if (!x)
-		return false;
 	if (fd == x->wake_rd || fd == x->intr_fd)
 		return true;
 	if (!x->at)
@@ -118,4 +115,22 @@ bool fd_is_internal(int fd)
 		if (fd == x->at->wake_fd[e])
 			return true;
 	return false;
+}
+
+/* Under the lock: the attachment may be lost at any moment. */
+bool fd_is_internal(int fd)
+{
+	const struct mtcp_context *x = context_now();
+	bool yes;
+
+	if (inside)
+		return false;
+	if (waiter_is(fd))
+		return true;
+	if (!x)
+		return false;
+	big_lock();
+	yes = contexts_own(x, fd);
+	big_unlock();
+	return yes;
 }

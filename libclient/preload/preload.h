@@ -23,6 +23,8 @@
  * exec       The attachment goes along, and a list of what is whose (exec.c).
  *
  * Invariant  table[fd] names a file exactly while the program has fd open.
+ * Memory     A file's memory stays a file's, so that who looks without the lock
+ *            (table_peek) reads an old truth at worst, and asks again under it.
  * Threads    One lock, held by no sleeper.  A sleeping thread waits on its own
  *            eventfd; one of them, the leader, watches the context's pipe too,
  *            and wakes the others for what it finds (wait.c).
@@ -131,19 +133,22 @@ struct waiter {			/* a thread */
 	bool hit;		/* something of what it waits for happened */
 	bool rung;		/* its eventfd was written */
 	struct waiter *next, *prev;	/* asleep */
+	struct link *links;	/* of the sleep under way */
 };
 
-struct link {			/* a waiter on a file */
+struct link {			/* a waiter on a file, which has a reference */
 	struct waiter *w;
-	struct link *next, *prev;
+	struct file *f;
+	struct link *next, *prev;	/* of the file */
+	struct link *mine;		/* of the waiter */
 };
 
 struct file {
 	uint32_t refs;		/* descriptors, and calls under way */
 	uint32_t fds;		/* descriptors; 0: closed */
-	int sock;		/* in the context; -1: none */
+	_Atomic int sock;	/* in the context; -1: none */
 	int fd;			/* the first descriptor */
-	uint8_t kind;		/* enum file_kind */
+	_Atomic uint8_t kind;	/* enum file_kind */
 	bool nonblock;
 	bool six;		/* AF_INET6: addresses are v4-mapped */
 	bool both;		/* listens in the kernel too */
@@ -154,6 +159,7 @@ struct file {
 	struct link *links;
 	struct watch *watches;	/* of epoll sets that it is in */
 	struct epset *set;	/* FILE_EPOLL */
+	struct file *spare;	/* the next one not in use */
 };
 
 extern __thread bool inside __attribute__((tls_model("initial-exec")));
@@ -164,6 +170,8 @@ struct file *table_peek(int fd);
 struct file *table_sock(int fd);
 /* The same under the lock, which it takes; NULL: not taken. */
 struct file *table_lock(int fd);
+/* The same for an epoll set. */
+struct file *table_lock_set(int fd);
 void big_lock(void);
 void big_unlock(void);
 struct file *file_new(int fd, enum file_kind kind);

@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 /* Two tables of pointers, mapped whole and touched where used. */
-static struct file *_Atomic *by_fd;
+static struct file *_Atomic *_Atomic by_fd;
 static struct file **by_sock;
 static int top;				/* by_fd is empty from here on */
+static struct file *spares;
 static pthread_mutex_t big = PTHREAD_MUTEX_INITIALIZER;
 
 __thread bool inside __attribute__((tls_model("initial-exec")));
@@ -22,33 +23,46 @@ static void *reserve(void)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Who is cancelled must not take the lock along. */
+static __thread int cancel_state __attribute__((tls_model("initial-exec")));
+
 void big_lock(void)
 {
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_mutex_lock(&big);
+	cancel_state = state;
 	inside = true;
 }
 
 void big_unlock(void)
 {
+	int state = cancel_state;
+
 	inside = false;
 	pthread_mutex_unlock(&big);
+	pthread_setcancelstate(state, NULL);
+}
+
+struct file *table_at(int fd)
+{
+	struct file *_Atomic *t = atomic_load_explicit(&by_fd,
+						       memory_order_acquire);
+
+	return t ? atomic_load_explicit(&t[fd], memory_order_acquire) : NULL;
 }
 
 struct file *table_peek(int fd)
 {
-	if (!by_fd || (unsigned int)fd >= PRELOAD_FDS || inside)
+	if ((unsigned int)fd >= PRELOAD_FDS || inside)
 		return NULL;
-	return atomic_load_explicit(&by_fd[fd], memory_order_acquire);
+	return table_at(fd);
 }
 
 int table_top(void)
 {
 	return top;
-}
-
-struct file *table_at(int fd)
-{
-	return atomic_load_explicit(&by_fd[fd], memory_order_relaxed);
 }
 
 struct file *table_sock(int fd)
@@ -65,24 +79,59 @@ struct file *table_lock(int fd)
 	if (!table_sock(fd))
 		return NULL;
 	big_lock();
-	f = atomic_load_explicit(&by_fd[fd], memory_order_relaxed);
+	f = table_at(fd);
 	if (f && f->sock >= 0)
 		return f;
 	big_unlock();
 	return NULL;
 }
 
+struct file *table_lock_set(int fd)
+{
+	struct file *f = table_peek(fd);
+
+	if (!f || f->kind != FILE_EPOLL)
+		return NULL;
+	big_lock();
+	f = table_at(fd);
+	if (f && f->kind == FILE_EPOLL)
+		return f;
+	big_unlock();
+	return NULL;
+}
+
+static bool open_tables(void)
+{
+	if (!by_sock)
+		by_sock = reserve();
+	if (!by_fd)
+		by_fd = reserve();
+	return by_fd && by_sock;
+}
+
+static struct file *file_alloc(void)
+{
+	struct file *f = spares;
+
+	if (!f)
+		return calloc(1, sizeof(*f));
+	spares = f->spare;
+	f->refs = f->fds = 0;
+	f->nonblock = f->six = f->both = f->connecting = false;
+	f->rcv_us = f->snd_us = 0;
+	f->links = NULL;
+	f->watches = NULL;
+	f->set = NULL;
+	return f;
+}
+
 struct file *file_new(int fd, enum file_kind kind)
 {
 	struct file *f;
 
-	if (!by_fd) {
-		by_sock = reserve();
-		by_fd = reserve();
-	}
-	if (!by_fd || !by_sock || (unsigned int)fd >= PRELOAD_FDS)
+	if ((unsigned int)fd >= PRELOAD_FDS || !open_tables())
 		return NULL;
-	f = calloc(1, sizeof(*f));
+	f = file_alloc();
 	if (!f)
 		return NULL;
 	f->kind = (uint8_t)kind;
@@ -108,7 +157,8 @@ void file_put(struct file *f)
 	epset_forget(f);
 	if (f->set)
 		epset_free(f);
-	free(f);
+	f->spare = spares;
+	spares = f;
 }
 
 void file_close_sock(struct file *f)
@@ -124,8 +174,7 @@ void file_close_sock(struct file *f)
 
 void file_drop(int fd)
 {
-	struct file *f = atomic_load_explicit(&by_fd[fd],
-					      memory_order_relaxed);
+	struct file *f = table_at(fd);
 
 	if (!f)
 		return;

@@ -127,7 +127,9 @@ static void wake(struct waiter *w)
 
 void link_add(struct link *l, struct file *f, struct waiter *w)
 {
-	*l = (struct link){ .w = w, .next = f->links };
+	*l = (struct link){ .w = w, .f = f, .next = f->links,
+			    .mine = w->links };
+	w->links = l;
 	if (f->links)
 		f->links->prev = l;
 	f->links = l;
@@ -221,14 +223,51 @@ static uint64_t sooner(uint64_t end, uint64_t in_us)
 	return t < end ? t : end;
 }
 
+/* pthread_cancel(): the thread's stack is about to go, and its links with it. */
+static void cancelled(void *p)
+{
+	struct waiter *w = p;
+
+	big_lock();
+	get_up(w);
+	if (leader == w) {
+		leader = NULL;
+		ctx_disarm(context_now(), true);
+		ctx_progress(context_now());
+	}
+	for (struct link *l = w->links; l; l = l->mine) {
+		link_del(l, l->f);
+		file_put(l->f);
+	}
+	w->links = NULL;
+	w->hit = false;
+	pass_on();
+	big_unlock();
+}
+
+/* Sleeps without the lock; who is cancelled goes from here. */
+static int sleep_unlocked(struct waiter *w, struct pollfd *k, nfds_t n,
+			  uint64_t end, const sigset_t *mask)
+{
+	int err;
+
+	pthread_cleanup_push(cancelled, w);
+	big_unlock();
+	err = poll_until(k, n, end, mask) < 0 ? -errno : 0;
+	big_lock();
+	pthread_cleanup_pop(0);
+	return err;
+}
+
 static int sleep_once(struct waiter *w, struct pollfd *k, nfds_t n,
 		      uint64_t until_us, const sigset_t *mask)
 {
 	struct mtcp_context *x = context_now();
-	bool lead = x && !leader;
+	bool lead = x && (!leader || leader == w);
 	uint64_t end = until_us;
 	int err;
 
+	sleepers_del(w);	/* in a signal handler, it may sleep already */
 	if (lead && ctx_arm(x)) {
 		ctx_progress(x);
 		return 0;
@@ -245,13 +284,9 @@ static int sleep_once(struct waiter *w, struct pollfd *k, nfds_t n,
 		ctx_publish(x);
 	}
 	sleepers_add(w);
-	big_unlock();
-	err = poll_until(k, n + (lead ? 3 : 1), end, mask);
-	if (err < 0)
-		err = -errno;
-	big_lock();
+	err = sleep_unlocked(w, k, n + (lead ? 3 : 1), end, mask);
 	get_up(w);
-	if (lead)
+	if (lead && leader == w)
 		stop_leading(x, k + n + 1);
 	if (err < 0 || w->hit || any_ready(k, n))
 		return err < 0 ? err : 0;
@@ -268,6 +303,7 @@ int wait_sleep(struct waiter *w, struct pollfd *k, nfds_t n,
 			err = sleep_once(w, k, n, until_us, mask);
 		while (err == AGAIN);
 	w->hit = false;
+	w->links = NULL;	/* the caller takes them off */
 	pass_on();
 	return err;
 }

@@ -10,8 +10,10 @@ foreach(name client_socket client_sockopt client_epoll client_restart)
 endforeach()
 
 # The POSIX face, linked in, against the same daemon.
-mtcpd_unit_test(preload_wait $<TARGET_OBJECTS:mtcppreload_objects> client_fake
-  mtcpclient_static mtcpd_flags)
+foreach(name preload_wait preload_cost)
+  mtcpd_unit_test(${name} $<TARGET_OBJECTS:mtcppreload_objects> client_fake
+    mtcpclient_static mtcpd_flags)
+endforeach()
 
 # Programs written for mTCP are built like this.
 add_executable(unit_compat_api compat_api.c)

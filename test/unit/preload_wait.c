@@ -24,7 +24,7 @@
 #define ROUNDS	4000
 
 static struct fake f;
-static int fds[CONNS];
+static int listener, fds[CONNS];
 static uint32_t cookies[CONNS];
 static _Atomic uint32_t taken;		/* bytes, by all readers */
 
@@ -57,11 +57,10 @@ static int start(void **state)
 {
 	union fake_cmd c;
 	uint32_t used = 0;
-	int l;
 
 	(void)state;
 	fake_start(&f, NULL);
-	l = open_listener();
+	listener = open_listener();
 	c.one.cookie = 0;
 	for (int i = 0; i < CONNS; i++) {
 		struct event_socket ev = { .type = EVENT_ACCEPTED,
@@ -74,9 +73,18 @@ static int start(void **state)
 		}
 		ev.cookie = cookies[i] = c.one.credit.cookies[used++];
 		fake_socket_event(&f, 0, 0, &ev);
-		fds[i] = accept(l, NULL, NULL);
+		fds[i] = accept(listener, NULL, NULL);
 		assert_true(fds[i] >= 0);
 	}
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	for (int i = 0; i < CONNS; i++)
+		close(fds[i]);
+	close(listener);
 	return 0;
 }
 
@@ -189,6 +197,75 @@ static void closed_under_leader(void **state)
 	close(extra);
 	data(1, 'b');
 	has_read(&b);
+}
+
+/* ThreadSanitizer does not follow locks taken by a cancelled thread's handlers,
+ * and puts signals off. */
+static void not_under_tsan(void)
+{
+#ifdef __SANITIZE_THREAD__
+	skip();
+#endif
+}
+
+/* A cancelled leader leaves nothing behind, and somebody else leads. */
+static void cancelled_leader(void **state)
+{
+	struct reader a, b;
+	void *result;
+
+	(void)state;
+	not_under_tsan();
+	sleeper(&a, 0, LONG_S * 1000);
+	sleeper(&b, 1, LONG_S * 1000);
+	assert_int_equal(pthread_cancel(a.thread), 0);
+	assert_int_equal(pthread_join(a.thread, &result), 0);
+	assert_ptr_equal(result, PTHREAD_CANCELED);
+	assert_null(table_peek(fds[0])->links);
+	data(1, 'b');
+	has_read(&b);
+	data(0, 'a');
+	a = (struct reader){ 0 };
+	read_once(&a);
+	assert_int_equal(a.got, 1);
+}
+
+/* ---- a handler that reads, while its thread sleeps ---- */
+
+static struct reader handled;
+
+static void on_usr1(int signo)
+{
+	int saved = errno;
+
+	(void)signo;
+	read_once(&handled);
+	errno = saved;
+}
+
+static void handler_reads(void **state)
+{
+	struct sigaction sa = { .sa_handler = on_usr1,
+				.sa_flags = SA_RESTART }, old;
+	struct reader a, b;
+
+	(void)state;
+	not_under_tsan();
+	timeout_ms(fds[0], 0);		/* for ever: restarted */
+	sleeper(&a, 0, 0);
+	sleeper(&b, 1, LONG_S * 1000);
+	handled = (struct reader){ .i = 2 };
+	timeout_ms(fds[2], LONG_S * 1000);
+	sigaction(SIGUSR1, &sa, &old);
+	pthread_kill(a.thread, SIGUSR1);
+	await_asleep(fds[2]);
+	data(2, 'h');
+	data(1, 'b');
+	data(0, 'a');
+	has_read(&a);
+	has_read(&b);
+	assert_int_equal(handled.got, 1);
+	sigaction(SIGUSR1, &old, NULL);
 }
 
 /* ---- the bell ---- */
@@ -338,11 +415,13 @@ int main(void)
 		cmocka_unit_test(leader_and_heir_leave),
 		cmocka_unit_test(leader_times_out),
 		cmocka_unit_test(closed_under_leader),
+		cmocka_unit_test(cancelled_leader),
+		cmocka_unit_test(handler_reads),
 		cmocka_unit_test(write_sleeps_beside_leader),
 		cmocka_unit_test(asks_again),
 		cmocka_unit_test(kernel_member_comes_late),
 		cmocka_unit_test(random_orders),
 	};
 
-	return cmocka_run_group_tests(tests, start, NULL);
+	return cmocka_run_group_tests(tests, start, stop);
 }
