@@ -155,7 +155,6 @@ static void on_gone(struct mtcp_context *x, struct conn *c, uint32_t cookie)
 		c->flags &= (uint8_t)~(CONN_STARVED | CONN_WANT_SENT);
 		c->consumed = 0;
 		c->state = CONN_AWAY;
-		conn_raise(x, c, 0);	/* who waits may want it back */
 		return;
 	}
 	c->sock = HANDLE_NONE;

@@ -117,7 +117,7 @@ static ssize_t take_loop(struct file *f, struct iovec *iov, int count,
 		}
 		if (n == 0 || errno != EAGAIN)
 			return done || !n ? (ssize_t)done : -1;
-		err = wait_file(f, -1, until);
+		err = file_wait(f, until);
 		if (err) {
 			errno = -err;
 			return done ? (ssize_t)done : -1;
@@ -164,7 +164,7 @@ static ssize_t take_any(struct file *f, const struct iovec *iov, int count,
 			if (n >= 0 || errno != EAGAIN || !block)
 				return n;
 		}
-		err = wait_file(f, -1, until);
+		err = file_wait(f, until);
 		if (!err)
 			continue;
 		errno = -err;
@@ -239,7 +239,7 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 			err = EAGAIN;
 			break;
 		}
-		err = -wait_file(f, -1, until);
+		err = -file_wait(f, until);
 		if (err)
 			break;
 	}

@@ -47,8 +47,10 @@ static void split(struct round *r)
 	inside = true;
 	for (nfds_t i = 0; i < r->n; i++) {
 		r->k[i] = r->p[i];
-		if (r->f[i])
+		if (r->f[i]) {
 			r->f[i]->refs++;
+			file_ask(r->f[i]);
+		}
 		if (r->f[i] && !r->f[i]->both && !r->f[i]->set)
 			r->k[i].fd = -1;
 		else if (r->p[i].fd >= 0)
@@ -61,10 +63,8 @@ static void split(struct round *r)
 static void want(struct round *r)
 {
 	for (nfds_t i = 0; i < r->n; i++)
-		if (r->f[i]) {
-			file_ask(r->f[i]);
+		if (r->f[i])
 			file_want(r->f[i], (uint32_t)r->p[i].events);
-		}
 	ctx_publish(context_now());
 }
 

@@ -230,6 +230,8 @@ uint64_t until_from_ms(int timeout);
 int file_fetch(struct file *f);
 /* The same for who will wait: nothing happens if it is here. */
 void file_ask(struct file *f);
+/* Waits for a blocking call on it, as wait_file(). */
+int file_wait(struct file *f, uint64_t until);
 
 /* ---- exec.c: sockets that go through exec() ---- */
 

@@ -10,6 +10,7 @@
  */
 
 #define FETCH_US	1000000u	/* an engine answers within a turn */
+#define AGAIN_US	10000u		/* between two attempts */
 
 static struct conn *shared_conn(const struct file *f, uint32_t *index)
 {
@@ -30,6 +31,24 @@ void file_ask(struct file *f)
 
 	if (shared_conn(f, &index))
 		conn_ask(context_now(), index);
+}
+
+/*
+ * Who sleeps is not woken when another process takes the connection: to take
+ * it back at once could cost the other what it is just writing.  A call that
+ * finds it gone before it sleeps asks again, after a while.
+ */
+int file_wait(struct file *f, uint64_t until)
+{
+	uint64_t again = now_us() + AGAIN_US;
+	uint32_t index;
+	struct conn *c = shared_conn(f, &index);
+	int err;
+
+	if (!c || c->state != CONN_AWAY || until < again)
+		return wait_file(f, -1, until);
+	err = wait_file(f, -1, again);
+	return err == -EAGAIN ? 0 : err;
 }
 
 int file_fetch(struct file *f)
