@@ -184,8 +184,8 @@ void listener_lost(struct mtcp_context *x, struct listener *l)
 	memset(l->credit, 0, sizeof(l->credit));
 }
 
-/* Connections that nobody accepted are reset, cookies are free again: the
- * reply says that every engine is done with them. */
+/* Cookies are free again: the reply says that every engine is done with them.
+ */
 static void void_credit(struct mtcp_context *x, uint16_t listener)
 {
 	for (uint32_t i = 0; i < x->conns.chunks << CONN_CHUNK_BITS; i++) {

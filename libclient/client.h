@@ -483,7 +483,7 @@ static inline void conn_use(struct mtcp_context *x, uint32_t index)
 /* The app lets go of a connection: with or without the engine knowing it. */
 void conn_close(struct mtcp_context *x, uint32_t index);
 void conn_send_close(struct mtcp_context *x, uint32_t e, uint64_t sock,
-		     uint32_t cookie, bool abort);
+		     uint32_t cookie, uint8_t flags);
 void conn_clear_rx(struct mtcp_context *x, struct conn *c);
 
 /* ---- read.c, write.c ---- */

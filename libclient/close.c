@@ -13,14 +13,13 @@
  */
 
 void conn_send_close(struct mtcp_context *x, uint32_t e, uint64_t sock,
-		     uint32_t cookie, bool abort)
+		     uint32_t cookie, uint8_t flags)
 {
 	struct cmd *cmd = ctx_cmd(x, e, CMD_CLOSE);
 
 	cmd->sock = sock;
 	cmd->cookie = cookie;
-	if (abort)
-		cmd->flags = CMD_F_ABORT;
+	cmd->flags = flags;
 }
 
 void conn_clear_rx(struct mtcp_context *x, struct conn *c)
@@ -49,7 +48,8 @@ void conn_close(struct mtcp_context *x, uint32_t index)
 	/* What is read must not look unread: that would be a reset. */
 	read_flush(x, c);
 	conn_send_close(x, c->engine, c->sock, conn_cookie(&x->conns, index),
-			c->flags & CONN_ABORT);
+			(uint8_t)((c->flags & CONN_ABORT ? CMD_F_ABORT : 0) |
+				  (state == CONN_QUEUED ? CMD_F_BACK : 0)));
 	conn_clear_rx(x, c);
 	c->flags &= (uint8_t)~(CONN_STARVED | CONN_WANT_SENT);
 	c->state = CONN_CLOSING;

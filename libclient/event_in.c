@@ -41,7 +41,8 @@ static void on_accepted(struct mtcp_context *x, uint32_t e,
 
 	/* Credit of a listener that is closed meanwhile. */
 	if (!c || c->state != CONN_CREDIT) {
-		conn_send_close(x, e, ev->sock, ev->cookie, true);
+		conn_send_close(x, e, ev->sock, ev->cookie,
+				CMD_F_ABORT | CMD_F_BACK);
 		return;
 	}
 	c->state = CONN_QUEUED;
@@ -67,7 +68,7 @@ static void on_taken(struct mtcp_context *x, uint32_t e,
 	c->engine = (uint8_t)e;
 	if (c->state == CONN_ORPHAN) {
 		c->state = CONN_CLOSING;
-		conn_send_close(x, e, c->sock, ev->cookie, false);
+		conn_send_close(x, e, c->sock, ev->cookie, 0);
 		return;
 	}
 	c->limit = ev->limit;

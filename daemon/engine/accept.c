@@ -9,7 +9,9 @@
  * Accepting is pulling: a connection leaves TCP's queue only for a cookie that
  * a context has posted.  Contexts that live on this engine's core come first,
  * round robin; then the others.  A member that leaves takes its credit along;
- * what it has not been given is still in the queue, for the others.
+ * what it has not been given is still in the queue, for the others.  What it
+ * was given and has not used yet comes back (accept_give_back()): when it
+ * closes the listener it says so, when it dies no command has named it.
  */
 #include <errno.h>
 
@@ -319,12 +321,27 @@ static int assign(struct engine *e, struct listener *l, struct member *m)
 	}
 	m->head++;
 	c->client->open++;
-	tcp_user(e->tcp, conn)->flags |= U_ACCEPTED;
+	tcp_user(e->tcp, conn)->flags |= U_ACCEPTED | U_FRESH;
 	socket_list(e, conn, LIST_CONTEXT, c->slot);
 	count(&e->stats.accepted);
 	conn_log(e, conn, "accepted");
 	event_announce(e, conn);
 	return 0;
+}
+
+bool accept_give_back(struct engine *e, uint32_t conn)
+{
+	struct tcp_user *u = tcp_user(e->tcp, conn);
+	uint32_t tcp = tcp_listener_of(e->tcp, conn);
+
+	if (!tcp || !(u->flags & U_FRESH) || u->flags & U_CLOSED || u->holders)
+		return false;
+	event_forget(e, conn);
+	socket_unlist(e, conn);
+	e->clients[u->client].open--;
+	count(&e->stats.given_back);
+	tcp_accept_return(e->tcp, tcp, conn);
+	return true;
 }
 
 /* Serves the queue of @l while there is credit. */

@@ -269,7 +269,8 @@ static void contexts_turn(struct engine *e)
 		struct context *c = e->ending[i];
 
 		for (uint32_t n = 0; c->conns && n < SLICE; n++)
-			socket_abandon(e, c->conns);
+			if (!accept_give_back(e, c->conns))
+				socket_abandon(e, c->conns);
 		if (c->conns || !arena_revoke(c->client->arena, c->slot,
 					      &c->revoked, REVOKE_SLABS)) {
 			e->ending[kept++] = c;

@@ -94,6 +94,7 @@ static uint32_t find_own(struct engine *e, struct context *c, uint64_t sock)
 		u->flags &= (uint16_t)~U_NAMELESS;
 		socket_list(e, conn, LIST_CONTEXT, c->slot);
 	}
+	u->flags &= (uint16_t)~U_FRESH;
 	return conn;
 }
 
@@ -443,7 +444,11 @@ static void do_close(struct engine *e, struct context *c, const struct cmd *cmd)
 	}
 	if (!conn)
 		return;
-	if (tcp_user(e->tcp, conn)->client == c->client->slot)
+	if (cmd->flags & CMD_F_BACK &&
+	    tcp_user(e->tcp, conn)->context == c->slot &&
+	    accept_give_back(e, conn))
+		answer_closed(e, c, cmd->cookie, cmd->sock);
+	else if (tcp_user(e->tcp, conn)->client == c->client->slot)
 		close_first(e, c, conn, cmd, abort);
 	else if (socket_unhold(e, conn, c->client->slot))
 		answer_closed(e, c, cmd->cookie, cmd->sock);

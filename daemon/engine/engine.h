@@ -107,6 +107,7 @@ struct engine_stats {
 	counter_t send_stalls;		/* commands that wait for memory */
 	counter_t handed_over, handed_in, handover_full;
 	counter_t accepted, accept_waits;
+	counter_t given_back;		/* accepted again by another */
 	counter_t clients, contexts;	/* gauges */
 	counter_t policy_denied, policy_connect_rate, policy_accept_rate;
 	counter_t access_denied;	/* SYNs of sources not allowed */

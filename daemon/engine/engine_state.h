@@ -59,6 +59,7 @@ enum user_flags {		/* tcp_user.flags */
 	U_DETACHED = 16,	/* tcp_detach() was called: hands off */
 	U_CONNECTING = 32,	/* EVENT_CONNECTED was not written yet */
 	U_FIN_SENT = 64,	/* the client has shut its side down */
+	U_FRESH = 256,		/* accepted, and no command has named it yet */
 	U_NAMELESS = 128,	/* the client may not know the handle yet */
 };
 
@@ -327,6 +328,9 @@ void accept_leave(struct engine *e, struct context *c);
 int accept_credit(struct engine *e, struct context *c, uint64_t listener,
 		  const uint32_t *cookies, uint32_t count);
 uint32_t accept_turn(struct engine *e);
+/* A connection that its client did not use goes back to its listener, for who
+ * accepts next; false: it was used, or nobody listens there now. */
+bool accept_give_back(struct engine *e, uint32_t conn);
 void accept_stop(struct engine *e);
 
 /* ---- client.c ---- */

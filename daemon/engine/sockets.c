@@ -153,6 +153,7 @@ int socket_hold(struct engine *e, uint32_t conn, uint32_t client)
 	n->conn = conn;
 	n->next = u->holders;
 	u->holders = (uint16_t)h;
+	u->flags &= (uint16_t)~U_FRESH;
 	join_client(e, h, client);
 	return 0;
 }
@@ -240,7 +241,7 @@ int socket_take(struct engine *e, uint32_t conn, struct context *c,
 	if (old != c->client->slot)
 		swap_holder(e, conn, old, c->client->slot);
 	socket_list(e, conn, LIST_CONTEXT, c->slot);
-	u->flags &= (uint16_t)~(U_ACCEPTED | U_NAMELESS);
+	u->flags &= (uint16_t)~(U_ACCEPTED | U_NAMELESS | U_FRESH);
 	u->flags |= U_TAKEN;
 	if (from && (from != c || old_cookie != cookie))
 		event_note(e, from, &gone);
@@ -258,7 +259,7 @@ void socket_close(struct engine *e, uint32_t conn, bool abort)
 	struct tcp_user *u = tcp_user(e->tcp, conn);
 
 	e->clients[u->client].open--;
-	u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_CONNECTING);
+	u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_CONNECTING | U_FRESH);
 	u->flags |= U_CLOSED;
 	socket_list(e, conn, LIST_CONTEXT, u->context);
 	tcp_close(e->tcp, conn, abort, e->now);

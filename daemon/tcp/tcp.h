@@ -203,7 +203,9 @@ uint32_t tcp_accept_waiting(const struct tcp_env *env, uint32_t listener);
 uint32_t tcp_accept(struct tcp_env *env, uint32_t listener);
 /* Listeners whose queue got longer since the last call; 0: no more. */
 uint32_t tcp_next_ready_listener(struct tcp_env *env);
-/* A taken connection comes back (its client died before it knew). */
+/* The listener that would take @conn now, by its local end; 0: none. */
+uint32_t tcp_listener_of(const struct tcp_env *env, uint32_t conn);
+/* A taken connection comes back: nobody has read of it, nor written to it. */
 void tcp_accept_return(struct tcp_env *env, uint32_t listener, uint32_t conn);
 
 /* ---- commands; the engine has checked handle and owner ---- */

@@ -189,6 +189,14 @@ uint32_t tcp_accept(struct tcp_env *env, uint32_t listener)
 	return conn;
 }
 
+uint32_t tcp_listener_of(const struct tcp_env *env, uint32_t conn)
+{
+	const struct tcb *t = tcb_at(env, conn);
+
+	return t->listener ? listener_find(env, &t->tuple.local,
+					   t->tuple.lport) : 0;
+}
+
 void tcp_accept_return(struct tcp_env *env, uint32_t listener, uint32_t conn)
 {
 	struct tcb *t = tcb_at(env, conn);

@@ -256,5 +256,89 @@ row_sshd()
 	end sshd "ssh, scp both ways identical"
 }
 
-[ $# -gt 0 ] || set -- child orphan socat postgres spawn exec inetd sshd
+# under_load PORT NAME COMMAND... - ab, a connection a request, meanwhile
+under_load()
+{
+	port=$1 name=$2
+	shift 2
+	ip netns exec "$PEER" timeout 200 ab -q -r -t 200 -n 10000000 -c 20 \
+		"http://$IP_D:$port/" >"$TMP/ab.log" 2>&1 &
+	ab=$!
+	sleep 0.5
+	"$@"
+	kill -s INT $ab 2>/dev/null	# it prints what it has
+	wait $ab
+	grep -q 'Complete requests: *[1-9]' "$TMP/ab.log" ||
+		fail "$name: ab: $(tail -n 1 "$TMP/ab.log")"
+	failed=$(sed -n 's/^Failed requests: *//p' "$TMP/ab.log")
+}
+
+workers() { pgrep -P "$RUN_PID" | sort; }
+other_workers() { [ "$(workers)" != "$1" ] && [ "$(workers | wc -l)" -ge 2 ]; }
+
+reloads()
+{
+	for _ in $(seq "$(count 4 20)"); do
+		before=$(workers)
+		kill -s HUP "$RUN_PID"
+		wait_until 100 other_workers "$before" ||
+			fail "nginx: no new workers"
+		sleep 0.2
+	done
+}
+
+kill_worker()
+{
+	before=$(workers)
+	kill -s KILL "$(workers | head -n 1)"
+	wait_until 100 other_workers "$before" || fail "nginx: no new worker"
+	sleep 0.3
+}
+
+# Workers under another user than the master, reloads and a death under load.
+row_nginx()
+{
+	command -v nginx >/dev/null || return 0
+	conf=$(nginx_conf)
+	sed -i 's/^user root;/user www-data;/' "$conf"
+	run nginx nginx -c "$conf"
+	wait_until 50 at_port 81 || fail "nginx: no answer"
+	under_load 81 nginx reloads
+	[ "$failed" = 0 ] || fail "nginx: reloads: $failed requests failed"
+	done=$(sed -n 's/^Complete requests: *//p' "$TMP/ab.log")
+	pass "nginx, workers as www-data: $(count 4 20) reloads, none of $done requests failed"
+	under_load 81 nginx kill_worker
+	[ "$failed" -le 60 ] || fail "nginx: a death: $failed requests failed"
+	at_port 81 || fail "nginx: no answer after a worker's death"
+	end nginx "a worker killed under load is replaced"
+}
+
+# A process a connection in turn, under another user than the parent.
+row_apache()
+{
+	command -v apache2 >/dev/null || return 0
+	mods=/usr/lib/apache2/modules
+	cat >"$TMP/apache.conf" <<-EOF
+	ServerRoot $TMP
+	ServerName localhost
+	PidFile $TMP/apache.pid
+	ErrorLog $TMP/apache-error.log
+	LoadModule mpm_prefork_module $mods/mod_mpm_prefork.so
+	LoadModule authz_core_module $mods/mod_authz_core.so
+	LoadModule dir_module $mods/mod_dir.so
+	Listen 0.0.0.0:82
+	User www-data
+	Group www-data
+	DocumentRoot $TMP/www
+	StartServers 4
+	Mutex posixsem
+	EOF
+	run apache apache2 -d "$TMP" -f "$TMP/apache.conf" -DFOREGROUND
+	wait_until 50 at_port 82 || fail "apache2: no answer"
+	same 82 apache2
+	load 82 apache2
+	end "apache2, prefork" "a file identical, ab without a failure"
+}
+
+[ $# -gt 0 ] || set -- nginx apache child orphan socat postgres spawn exec inetd sshd
 rows "$@"

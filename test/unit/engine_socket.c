@@ -262,6 +262,72 @@ static void credit_dies_with_its_context(void **state)
 	fake_expect(s, 1, EVENT_ACCEPTED, 2, &ev);
 }
 
+/* What a program was given and did not use, another gets, with its data: by
+ * the program's word, or by its death. */
+static void unused_goes_to_another(void **state)
+{
+	struct fake_client *s = fake_client(&world, 0, 0), *other, *c;
+	static uint8_t buf[4000];
+	union fake_event ev;
+	uint64_t sock;
+
+	(void)state;
+	other = fake_client(&world, 0, 1);
+	c = fake_client(&world, 1, 0);
+	fill(buf, sizeof(buf), 5);
+	fake_listen(s, 0, FAKE_LISTENER, FAKE_PORT);
+	fake_listen(s, 1, FAKE_LISTENER, FAKE_PORT);
+	fake_listen(other, 0, FAKE_LISTENER, FAKE_PORT);
+	fake_credit(s, 0, 0, FAKE_LISTENER, 1);
+	fake_connect(c, 0, 0, 9, FAKE_PORT);
+	fake_expect(c, 0, EVENT_CONNECTED, 9, &ev);
+	fake_send(c, 0, ev.one.sock, buf, sizeof(buf));
+	fake_expect(s, 0, EVENT_ACCEPTED, 1, &ev);
+	sock = ev.two.sock;
+	fake_expect(s, 0, EVENT_DATA, 1, &ev);
+	fake_simple(s, 0, sock, CMD_CLOSE, CMD_F_BACK | CMD_F_ABORT, 1);
+	fake_expect(s, 0, EVENT_CLOSED, 1, &ev);
+	fake_credit(s, 1, 0, FAKE_LISTENER, 2);
+	fake_expect(s, 1, EVENT_ACCEPTED, 2, &ev);
+	fake_expect(s, 1, EVENT_DATA, 2, &ev);
+	fake_credit(other, 0, 0, FAKE_LISTENER, 3);
+	fake_detach(s, 0);
+	fake_expect(other, 0, EVENT_ACCEPTED, 3, &ev);
+	expect_data(other, 0, ev.two.sock, 3, buf, sizeof(buf));
+	expect_gone(s);
+	assert_int_equal(counter_get(
+		&engine_stats(world.d[0].e[0])->given_back), 2);
+}
+
+/* What it has used ends with it, and so does what nobody else could have. */
+static void used_does_not(void **state)
+{
+	struct fake_client *s = fake_client(&world, 0, 0), *other, *c;
+	union fake_event ev;
+
+	(void)state;
+	other = fake_client(&world, 0, 1);
+	c = fake_client(&world, 1, 0);
+	fake_listen(s, 0, FAKE_LISTENER, FAKE_PORT);
+	fake_listen(other, 0, FAKE_LISTENER, FAKE_PORT);
+	fake_credit(s, 0, 0, FAKE_LISTENER, 1);
+	fake_connect(c, 0, 0, 9, FAKE_PORT);
+	fake_expect(s, 0, EVENT_ACCEPTED, 1, &ev);
+	fake_send(s, 0, ev.two.sock, "x", 1);
+	fake_run(&world, 1000);
+	fake_simple(s, 0, ev.two.sock, CMD_CLOSE, CMD_F_BACK | CMD_F_ABORT, 1);
+	fake_expect(c, 0, EVENT_ERROR, 9, &ev);
+	fake_credit(other, 0, 0, FAKE_LISTENER, 3);
+	fake_detach(s, 0);
+	expect_gone(s);
+	fake_connect(c, 0, 0, 10, FAKE_PORT);
+	fake_expect(other, 0, EVENT_ACCEPTED, 3, &ev);
+	fake_detach(other, 0);
+	fake_expect(c, 0, EVENT_FIN, 10, &ev);
+	assert_int_equal(counter_get(
+		&engine_stats(world.d[0].e[0])->given_back), 0);
+}
+
 /* ---- taking ---- */
 
 static void take_within_a_client(void **state)
@@ -625,7 +691,8 @@ int main(void)
 		T(nobody_is_gone), T(echo_and_close), T(abort_tells_the_peer),
 		T(refused_connects), T(unreachable_neighbour),
 		T(close_by_cookie), T(credit_is_pulled), T(early_data),
-		T(credit_dies_with_its_context), T(take_within_a_client),
+		T(credit_dies_with_its_context), T(unused_goes_to_another),
+		T(used_does_not), T(take_within_a_client),
 		T(take_after_use), T(take_from_each_other),
 		T(take_between_clients), T(holder_dies),
 		T(unsent_data_survives), T(grace_ends), T(slot_is_used_again),
