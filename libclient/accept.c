@@ -8,10 +8,16 @@
  * Accepting is pulling: from the first accept or poll on the listener keeps up
  * to min(backlog, CREDIT_MAX) cookies with every engine.  A cookie counts until its connection is handed
  * to the app, so a context that accepts slowly holds no more than that.
+ *
+ * A process that serves one connection at a time (listener.one) must not sit on
+ * others that its brothers could serve: it asks for one an engine when it
+ * accepts, and gives back the rest when it has it.
  */
 
 static uint32_t credit_target(const struct listener *l)
 {
+	if (l->one && l->inherited)
+		return 1;
 	return l->backlog < CREDIT_MAX ? l->backlog : CREDIT_MAX;
 }
 
@@ -176,14 +182,6 @@ static uint32_t dequeue(struct mtcp_context *x, struct listener *l)
 	return index;
 }
 
-void listener_lost(struct mtcp_context *x, struct listener *l)
-{
-	(void)x;
-	l->id = 0;
-	l->queued = 0;
-	memset(l->credit, 0, sizeof(l->credit));
-}
-
 /* Cookies are free again: the reply says that every engine is done with them.
  */
 static void void_credit(struct mtcp_context *x, uint16_t listener)
@@ -212,6 +210,42 @@ static void leave(struct listener *l, int sockid)
 		also->at[i] = also->at[--also->count];
 }
 
+/* All that nobody accepted goes back to the engines. */
+static void give_back(struct mtcp_context *x, struct listener *l)
+{
+	while (l->queued) {
+		uint32_t index = dequeue(x, l);
+
+		conn_at(&x->conns, index)->flags |= CONN_ABORT;
+		conn_close(x, index);
+	}
+}
+
+void listener_rest(struct mtcp_context *x, struct listener *l)
+{
+	give_back(x, l);
+	for (uint32_t e = 0; e < x->engines; e++) {
+		struct cmd *cmd;
+
+		if (!l->credit[e])
+			continue;
+		cmd = ctx_cmd(x, e, CMD_CREDIT);
+		cmd->sock = l->id;
+		cmd->flags = CMD_F_BACK;
+		l->credit[e] = 0;
+	}
+	void_credit(x, listener_index(x, l));
+	l->wanted = false;
+}
+
+void listener_lost(struct mtcp_context *x, struct listener *l)
+{
+	(void)x;
+	l->id = 0;
+	l->queued = 0;
+	memset(l->credit, 0, sizeof(l->credit));
+}
+
 int listener_close(struct mtcp_context *x, struct listener *l, int sockid)
 {
 	struct ctl_request req = { .type = CTL_UNLISTEN, .unlisten = {
@@ -231,12 +265,7 @@ int listener_close(struct mtcp_context *x, struct listener *l, int sockid)
 		for (uint32_t e = 0; e < x->engines; e++)
 			events_take(x, e, EVENT_RING_SLOTS);
 	}
-	while (l->queued) {
-		uint32_t index = dequeue(x, l);
-
-		conn_at(&x->conns, index)->flags |= CONN_ABORT;
-		conn_close(x, index);
-	}
+	give_back(x, l);
 	void_credit(x, listener_index(x, l));
 	free(l->opts);
 	free(l->also.at);
@@ -376,7 +405,10 @@ static int take_one(struct mtcp_context *x, struct listener *l, int flags)
 		x->ids.slot[id].flags |= SLOT_BLOCK;
 	if (l->opts)		/* the engine has given it them already */
 		c->opts = opts_copy(l->opts);
-	top_up(x, l, c->engine);
+	if (l->one && l->inherited)
+		listener_rest(x, l);
+	else
+		top_up(x, l, c->engine);
 	return id;
 }
 

@@ -298,6 +298,7 @@ struct listener {
 	bool used;
 	bool wanted;		/* the app asked for a connection: post credit */
 	bool inherited;		/* a parent or a child has it too */
+	bool one;		/* then: take one only, when asked for it */
 	int32_t sockid;
 	struct index_list also;	/* further sockets of it: SO_REUSEPORT */
 	uint32_t backlog;
@@ -446,6 +447,8 @@ int listener_request(const struct mtcp_context *x, const struct listener *l,
 		     struct attach *at, uint32_t ctx, struct ctl_reply *reply);
 /* Somebody waits for its connections: from now on we take some. */
 void listener_want(struct mtcp_context *x, struct listener *l);
+/* Until then we take none; what we got meanwhile is for others. */
+void listener_rest(struct mtcp_context *x, struct listener *l);
 void listener_credit(struct mtcp_context *x, struct listener *l);
 void listener_queue(struct mtcp_context *x, uint32_t index);
 /* @sockid is closed; the last one of its sockets ends the listener. */

@@ -71,7 +71,8 @@ enum {				/* cmd.flags */
 	CMD_F_WRITE = 16,	/* shutdown: FIN after what was sent */
 	CMD_F_BOUND = 32,	/* connect: the local TCP port is given */
 	CMD_F_BACK = 128,	/* close: nobody has used it; another that
-				 * listens may have it, else as without */
+				 * listens may have it, else as without.
+				 * credit: with no cookies, all is revoked */
 	CMD_F_FASTOPEN = 64,	/* connect: CMD_SENDs follow, for the SYN */
 };
 

@@ -12,7 +12,7 @@
  *	CONTEXT_END   its sockets move nowhere: they are closed like at exit
  *	LISTEN     -> the listener's id; sent when every engine has it
  *	UNLISTEN      this context no longer accepts; the listener goes with
- *	              its last member, what nobody took gets RST
+ *	              its last member, what nobody took gets RST, else it is others'
  *	HOLD          one more holder of a socket: client `peer` may take it
  *	HOLD_MANY     the same of up to CTL_HOLD_MAX sockets, whose handles
  *	              (64 bits each) follow the request in the same packet; the

@@ -392,6 +392,16 @@ int accept_credit(struct engine *e, struct context *c, uint64_t listener,
 	return 0;
 }
 
+void accept_revoke(struct engine *e, struct context *c, uint64_t listener)
+{
+	struct member *m = member_of(c, listener);
+
+	if (!m)
+		return;
+	m->head = m->tail;
+	unready(e, m);
+}
+
 /* Taken off before it is served: what must wait comes back for the next turn,
  * not for this one. */
 uint32_t accept_turn(struct engine *e)

@@ -363,6 +363,10 @@ static void do_return_block(struct engine *e, struct context *c,
 static void do_credit(struct engine *e, struct context *c,
 		      const struct cmd *cmd)
 {
+	if (cmd->flags & CMD_F_BACK && cmd->cookie == 0) {
+		accept_revoke(e, c, cmd->sock);
+		return;
+	}
 	if (cmd->cookie == 0 || cmd->cookie > CMD_CREDIT_COOKIES) {
 		bad(e, c, DETACH_BAD_RECORD);
 		return;

@@ -327,6 +327,8 @@ void accept_leave(struct engine *e, struct context *c);
 /* @count of @cookies; -EPROTO: more than CMD_CREDIT_MAX. */
 int accept_credit(struct engine *e, struct context *c, uint64_t listener,
 		  const uint32_t *cookies, uint32_t count);
+/* What is left of its credit is void. */
+void accept_revoke(struct engine *e, struct context *c, uint64_t listener);
 uint32_t accept_turn(struct engine *e);
 /* A connection that its client did not use goes back to its listener, for who
  * accepts next; false: it was used, or nobody listens there now. */

@@ -175,6 +175,7 @@ static void look_at(struct watch *w)
 	uint32_t bits;
 
 	file_ask(w->f);
+	file_one(w->f, false);
 	file_want(w->f, w->events);
 	bits = file_bits(w->f);
 	if (bits & (w->events | ALWAYS))

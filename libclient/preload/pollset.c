@@ -50,6 +50,7 @@ static void split(struct round *r)
 		if (r->f[i]) {
 			r->f[i]->refs++;
 			file_ask(r->f[i]);
+			file_one(r->f[i], true);
 		}
 		if (r->f[i] && !r->f[i]->both && !r->f[i]->set)
 			r->k[i].fd = -1;

@@ -184,6 +184,8 @@ void file_set_sock(struct file *f, int sock);
 void file_close_sock(struct file *f);
 /* Poll bits that hold now. */
 uint32_t file_bits(struct file *f);
+/* Who accepts from it serves one connection at a time, or many. */
+void file_one(struct file *f, bool one);
 /* Somebody waits for @bits. */
 void file_want(struct file *f, uint32_t bits);
 bool fd_is_internal(int fd);

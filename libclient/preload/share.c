@@ -12,6 +12,15 @@
 #define FETCH_US	1000000u	/* an engine answers within a turn */
 #define AGAIN_US	10000u		/* between two attempts */
 
+void file_one(struct file *f, bool one)
+{
+	struct mtcp_context *x = context_now();
+	struct slot *s = f->sock >= 0 ? &x->ids.slot[f->sock] : NULL;
+
+	if (s && s->type == SLOT_LISTENER)
+		x->listeners[s->obj]->one = one;
+}
+
 static struct conn *shared_conn(const struct file *f, uint32_t *index)
 {
 	struct mtcp_context *x = context_now();

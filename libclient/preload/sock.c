@@ -460,6 +460,8 @@ static int accept_locked(struct file *l, int fd, struct sockaddr *sa,
 
 	if (l->kind != FILE_LISTENER)
 		return fail(EINVAL);
+	if (!l->nonblock)
+		file_one(l, true);
 	file_want(l, EPOLLIN);
 	for (;;) {
 		new = accept_one(l, sa, len, flags);
