@@ -167,6 +167,24 @@ static void on_gone(struct mtcp_context *x, struct conn *c, uint32_t cookie)
 	c->error = ENOTCONN;
 }
 
+/* The cookie is the same in a child that was forked with it, else a search
+ * will do: rare. */
+static void on_parked(struct mtcp_context *x, const struct event *ev)
+{
+	uint32_t index = ev->cookie & (CONN_MAX - 1);
+	struct conn *c = conn_find(&x->conns, ev->cookie);
+
+	if (!c || c->sock != ev->sock || c->state != CONN_AWAY)
+		for (index = 0; index < x->conns.chunks << CONN_CHUNK_BITS;
+		     index++) {
+			c = conn_at(&x->conns, index);
+			if (c->state == CONN_AWAY && c->sock == ev->sock)
+				break;
+		}
+	if (index < x->conns.chunks << CONN_CHUNK_BITS && c->sockid >= 0)
+		conn_ask(x, index);
+}
+
 /* What every event of a live socket carries. */
 static void take_counts(struct conn *c, const struct event *ev)
 {
@@ -258,6 +276,8 @@ static void on_event(struct mtcp_context *x, uint32_t e, const struct event *ev)
 		stock_granted(x, e, ev);
 		if (x->starved.count)
 			feed_starved(x, e);
+	} else if (ev->type == EVENT_PARKED) {
+		on_parked(x, ev);
 	} else {
 		on_conn_event(x, e, ev);
 	}

@@ -33,6 +33,8 @@ enum event_type {
 	EVENT_GRANT,		/* blocks for sending; no socket */
 	EVENT_TAKEN,		/* 2 slots: answer to CMD_TAKE; data follows */
 	EVENT_GONE,		/* another context took it: the cookie is free */
+	EVENT_PARKED,		/* who used it let go: we hold it, to be taken;
+				 * the cookie is the last user's */
 	EVENT_TYPES
 };
 

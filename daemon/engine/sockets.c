@@ -186,10 +186,23 @@ bool socket_unhold(struct engine *e, uint32_t conn, uint32_t client)
 	return true;
 }
 
+/* Whoever waits for it must know that nobody else reads it now. */
+static void tell_parked(struct engine *e, uint32_t conn, uint32_t cookie)
+{
+	const struct tcp_user *u = tcp_user(e->tcp, conn);
+	struct note n = {
+		.type = EVENT_PARKED, .cookie = cookie,
+		.sock = handle_make(e->cfg.index, u->generation, conn),
+	};
+
+	for (struct context *c = e->clients[u->client].contexts; c; c = c->next)
+		event_note(e, c, &n);
+}
+
 bool socket_pass_on(struct engine *e, uint32_t conn)
 {
 	struct tcp_user *u = tcp_user(e->tcp, conn);
-	uint32_t old = u->client, next;
+	uint32_t old = u->client, cookie = u->cookie, next;
 
 	while (u->holders) {
 		next = holder_at(e, u->holders)->client;
@@ -201,6 +214,7 @@ bool socket_pass_on(struct engine *e, uint32_t conn)
 		e->clients[old].open--;
 		e->clients[next].open++;
 		socket_list(e, conn, LIST_PARKED, next);
+		tell_parked(e, conn, cookie);
 		return true;
 	}
 	return false;

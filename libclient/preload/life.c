@@ -42,8 +42,9 @@ static void before_fork(void)
 
 	big_lock();
 	x = context_now();
-	if (x && x->at && x->ids.used)
-		fork_prepare();
+	if (x && x->at && x->ids.used && fork_prepare())
+		fprintf(stderr, "mtcp: no sockets in the child: %s\n",
+			the_client.text);
 }
 
 static void after_fork(void)

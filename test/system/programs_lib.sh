@@ -36,7 +36,7 @@ nothing_left() { [ "$(conns d)" = 0 ] && [ "$(clients d)" = 0 ]; }
 # end NAME WHAT - kill -9, children first, leaves nothing in the daemon
 end()
 {
-	kill -s STOP "$RUN_PID"		# it forks no more
+	kill -s STOP "$RUN_PID" 2>/dev/null	# it forks no more
 	# shellcheck disable=SC2046	# a list
 	kill -9 "$RUN_PID" $(pgrep -P "$RUN_PID") 2>/dev/null
 	wait_until 50 nothing_left ||

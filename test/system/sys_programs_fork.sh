@@ -72,6 +72,42 @@ row_orphan()
 	end orphan "a child goes on when its parent is killed"
 }
 
+# A parent that waits for a connection since before its child used it.
+row_back()
+{
+	cat >"$TMP/back.py" <<-'EOF'
+	import os, select, socket
+	l = socket.create_server(("", 98), backlog=64)
+	s, _ = l.accept()
+	ep = select.epoll()
+	ep.register(s.fileno(), select.EPOLLIN)
+	ep.poll()
+	if os.fork() == 0:
+	    s.sendall(s.recv(100))
+	    os._exit(0)
+	os.wait()
+	while True:
+	    ep.poll()
+	    d = s.recv(100)
+	    if not d:
+	        break
+	    s.sendall(d)
+	EOF
+	run back python3 "$TMP/back.py"
+	wait_until 50 listens 98 || fail "back: does not listen"
+	in_peer timeout 20 python3 - "$IP_D" 98 <<-'EOF' ||
+	import socket, sys, time
+	s = socket.create_connection((sys.argv[1], int(sys.argv[2])), 10)
+	for _ in range(3):
+	    s.sendall(b"hello")
+	    if s.recv(100) != b"hello":
+	        sys.exit("differs")
+	    time.sleep(0.2)
+	EOF
+		fail "back: the parent does not answer"
+	end back "a parent that waited hears of what its child left"
+}
+
 row_socat()
 {
 	command -v socat >/dev/null || return 0
@@ -340,5 +376,5 @@ row_apache()
 	end "apache2, prefork" "a file identical, ab without a failure"
 }
 
-[ $# -gt 0 ] || set -- nginx apache child orphan socat postgres spawn exec inetd sshd
+[ $# -gt 0 ] || set -- nginx apache child orphan back socat postgres spawn exec inetd sshd
 rows "$@"

@@ -461,6 +461,8 @@ static void holder_dies(void **state)
 	fake_send(client(1, 0), 0, cli, buf, sizeof(buf));
 	fake_expect(client(0, 0), 0, EVENT_DATA, FAKE_SERVER, &ev);
 	fake_detach(client(0, 0), 1000000);
+	fake_expect(other, 0, EVENT_PARKED, FAKE_SERVER, &ev);
+	assert_true(ev.one.sock == srv);
 	expect_gone(client(0, 0));
 	fake_simple(other, 0, srv, CMD_TAKE, 0, 99);
 	fake_expect(other, 0, EVENT_TAKEN, 99, &ev);
