@@ -289,7 +289,7 @@ static void accept_by_credit(void **state)
 	assert_int_equal(f.unlistens, 1);
 	assert_true(fake_find(&f, 0, 1, CMD_CLOSE, &c));
 	assert_int_equal(c.one.sock, ev.sock);
-	assert_int_equal(c.one.flags, CMD_F_ABORT);
+	assert_int_equal(c.one.flags, CMD_F_ABORT | CMD_F_BACK);
 	ev.cookie = cookies[CREDIT_MAX + 11];
 	ev.sock = handle_make(1, 1, 201);
 	fake_socket_event(&f, 0, 1, &ev);
