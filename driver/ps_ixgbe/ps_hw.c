@@ -336,7 +336,6 @@ int ps_hw_stop(struct ps_port *p)
 	ps_wr(p, DMATXCTL, ps_rd(p, DMATXCTL) & ~DMATXCTL_TE);
 	master_disable(p);
 	ps_wr(p, CTRL, ps_rd(p, CTRL) | CTRL_RST);
-	usleep_range(11000, 15000);	/* 4.6.3.2: it is left alone for 10 ms */
 	r = wait_for(p, CTRL, CTRL_RST, 0, 50);
 	msleep(20);			/* 4.6.3.2: nothing is touched for 10 ms */
 	return r;
