@@ -371,6 +371,8 @@ int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 	ps_wr(p, RXDCTL(i), XDCTL_ENABLE | (strip_vlan ? RXDCTL_VME : 0));
 	if (wait_for(p, RXDCTL(i), XDCTL_ENABLE, XDCTL_ENABLE, 20) < 0) {
 		dev_err(&p->pdev->dev, "receive queue %u does not start\n", i);
+		ps_wr(p, RXDCTL(i), 0);
+		ps_life_ask_reset(p, "a queue does not start");
 		return -ETIMEDOUT;
 	}
 	ps_rd(p, QPRDC(i));
@@ -389,6 +391,8 @@ int ps_hw_tx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 	ps_wr(p, TXDCTL(i), XDCTL_ENABLE | 8 << 8 | 32);
 	if (wait_for(p, TXDCTL(i), XDCTL_ENABLE, XDCTL_ENABLE, 20) < 0) {
 		dev_err(&p->pdev->dev, "transmit queue %u does not start\n", i);
+		ps_wr(p, TXDCTL(i), 0);
+		ps_life_ask_reset(p, "a queue does not start");
 		return -ETIMEDOUT;
 	}
 	return 0;

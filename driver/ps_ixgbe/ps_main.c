@@ -245,6 +245,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 	if (!p)
 		return -ENOMEM;
+	p->down = true;			/* until all of it is there */
 	p->sfp = id->driver_data;
 	p->rx_pause = true;
 	p->tx_pause = true;
@@ -271,6 +272,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto irqs;
 	mutex_lock(&p->lock);
 	r = ps_idle_start(p);
+	p->down = r < 0;
 	mutex_unlock(&p->lock);
 	if (r < 0)
 		goto chr;
