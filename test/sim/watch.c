@@ -23,9 +23,12 @@ static void must(bool holds, const struct tcp_env *env, const struct tcb *t,
 	ENSURE(false, what);
 }
 
+/* Its own stream may still have something to send. */
 static bool carries_data(const struct tcb *t)
 {
-	return t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT;
+	return t->state == TCP_ESTABLISHED || t->state == TCP_CLOSE_WAIT ||
+	       t->state == TCP_FIN_WAIT_1 || t->state == TCP_CLOSING ||
+	       t->state == TCP_LAST_ACK;
 }
 
 /* ---- sending ---- */
@@ -59,12 +62,15 @@ static bool paced(const struct tcp_env *env, const struct tcb *t)
 static void look_silence(const struct tcp_env *env, const struct tcb *t)
 {
 	uint32_t flight = t->snd_nxt - t->snd_una, out = in_flight(env, t);
+	uint32_t next = t->snd_end - t->snd_nxt;
 
 	if (!carries_data(t) || (t->flags & T_DIRTY) ||
 	    !seq_lt(t->snd_nxt, t->snd_end) ||
-	    t->snd_end - t->snd_nxt < t->mss)
+	    (next < t->mss && !(t->flags & T_FIN_QUEUED)))
 		return;
-	if (out + t->mss <= t->cwnd && flight + t->mss <= t->snd_wnd)
+	if (next > t->mss)
+		next = t->mss;
+	if (out + next <= t->cwnd && flight + next <= t->snd_wnd)
 		must(paced(env, t), env, t, "what may be sent is sent");
 }
 

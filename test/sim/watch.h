@@ -8,8 +8,8 @@
  *
  *	- who sent new data has no more in flight than cwnd allows, a probe and
  *	  limited transmit (RFC 3042) apart;
- *	- who has a full segment to send, room in both windows and no pacing to
- *	  wait for, has sent it;
+ *	- who has a full segment to send, or the last one before a FIN, room in
+ *	  both windows and no pacing to wait for, has sent it;
  *	- a window that the reader opened again is told to the peer;
  *	- what came out of order, and was reported by SACK, is kept until it is
  *	  in order, unless the statistics say that it was given up (RFC 2018 8);
