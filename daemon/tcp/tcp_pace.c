@@ -14,6 +14,7 @@
 #define SCALE		16u	/* of the wheel's time */
 #define TICK_NS		62500u
 #define CREDIT_NS	500000u	/* what a late loop may catch up */
+#define WAIT_MAX_NS	1000000000u
 #define BURST_HZ	1000u	/* TSO: a millisecond */
 
 static mono_t scaled(mono_t at)
@@ -81,6 +82,9 @@ void pace_sent(struct tcp_env *env, struct tcb *t, uint32_t bytes)
 	if (x->pace_ns + CREDIT_NS < now_ns)
 		x->pace_ns = now_ns - (x->pace_ns ? CREDIT_NS : 0);
 	x->pace_ns += (uint64_t)bytes * 1000000000u / rate;
+	/* The rate may be another one soon: as Linux's fq, no more than that. */
+	if (x->pace_ns > now_ns + WAIT_MAX_NS)
+		x->pace_ns = now_ns + WAIT_MAX_NS;
 }
 
 void pace_drop(struct tcp_env *env, uint32_t ext)

@@ -54,9 +54,11 @@ static void look_cwnd(const struct tcp_env *env, const struct tcb *t,
 	     "no more in flight than cwnd allows");
 }
 
+/* It waits, and for no more than a second. */
 static bool paced(const struct tcp_env *env, const struct tcb *t)
 {
-	return t->ext && env->pace.base && wheel_is_set(&env->pace, t->ext);
+	return t->ext && env->pace.base && wheel_is_set(&env->pace, t->ext) &&
+	       ext_of(env, t)->pace_ns <= (env->now.us + 1000000) * 1000;
 }
 
 static void look_silence(const struct tcp_env *env, const struct tcb *t)
