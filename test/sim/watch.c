@@ -42,7 +42,7 @@ static void look_cwnd(const struct tcp_env *env, const struct tcb *t,
 		      const struct watch_conn *c)
 {
 	const struct tcb_ext *x = ext_of(env, t);
-	uint32_t most = t->cwnd + 2u * t->mss;	/* RFC 3042 */
+	uint32_t most = t->cwnd + 2u * t->mss + 1;	/* RFC 3042, and a FIN */
 
 	if (!seq_gt(t->snd_max, c->snd_max) || !carries_data(t))
 		return;
