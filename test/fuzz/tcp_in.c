@@ -24,8 +24,6 @@
 #include "tcp_run.h"
 
 #define SEGMENT_MAX	(TCP_BYTES + OPT_BYTES_MAX + 1500)
-#define RUN_BYTES	1460u	/* payload of those that come in a burst of */
-#define RUN_SEGMENTS	3u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -142,35 +140,6 @@ static void deliver(struct run *r, const uint8_t *bytes, uint32_t len, bool sum)
 	memcpy(exact, bytes, len);
 	tcp_in(r->env, &rx, tcp_rx_hash(r->env, &rx), r->now);
 	free(exact);
-}
-
-/* A full segment and what follows it, all alike, in one burst: GRO's case. */
-static void put_run(struct run *r, const struct hdr_tcp *h, const uint8_t *buf,
-		    uint32_t opts, uint32_t len)
-{
-	struct tcp_rx rx[RUN_SEGMENTS];
-	uint32_t hash[RUN_SEGMENTS], head = TCP_BYTES + opts;
-	uint8_t *exact[RUN_SEGMENTS];
-
-	for (uint32_t k = 0; k < RUN_SEGMENTS; k++) {
-		seq_t seq = ntohl(h->seq) + k * len;
-		uint32_t word = htonl(seq);
-
-		exact[k] = malloc(head + len);
-		if (!exact[k])
-			abort();
-		memcpy(exact[k], buf, head);
-		memcpy(exact[k] + 4, &word, sizeof(word));
-		for (uint32_t i = 0; i < len; i++)
-			exact[k][head + i] = stream_byte(seq + i, false);
-		rx[k] = (struct tcp_rx){ .src = r->peer, .dst = r->us,
-					 .l4 = exact[k], .l4_len = head + len,
-					 .csum_ok = true };
-		hash[k] = tcp_rx_hash(r->env, &rx[k]);
-	}
-	tcp_in_burst(r->env, rx, hash, RUN_SEGMENTS, r->now);
-	for (uint32_t k = 0; k < RUN_SEGMENTS; k++)
-		free(exact[k]);
 }
 
 /* @h is complete but for lengths; options are in @buf where they belong. */

@@ -7,6 +7,7 @@
 #ifndef FUZZ_TCP_RUN_H
 #define FUZZ_TCP_RUN_H
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -142,6 +143,38 @@ static inline struct arena *make_arenas(void)
 static inline bool all_home(const struct run *r, uint32_t which)
 {
 	return arena_in_use(&r->arena[which]) == r->in_use[which];
+}
+
+#define RUN_BYTES	1460u	/* payload of those that come in a burst of */
+#define RUN_SEGMENTS	3u
+
+/* A full segment and what follows it, all alike, in one burst: GRO's case. */
+static inline void put_run(struct run *r, const struct hdr_tcp *h, const uint8_t *buf,
+		    uint32_t opts, uint32_t len)
+{
+	struct tcp_rx rx[RUN_SEGMENTS];
+	uint32_t hash[RUN_SEGMENTS], head = TCP_BYTES + opts;
+	uint8_t *exact[RUN_SEGMENTS];
+
+	for (uint32_t k = 0; k < RUN_SEGMENTS; k++) {
+		seq_t seq = ntohl(h->seq) + k * len;
+		uint32_t word = htonl(seq);
+
+		exact[k] = malloc(head + len);
+		if (!exact[k])
+			abort();
+		memcpy(exact[k], buf, head);
+		memcpy(exact[k] + 4, &word, sizeof(word));
+		for (uint32_t i = 0; i < len; i++)
+			exact[k][head + i] = stream_byte(seq + i, false);
+		rx[k] = (struct tcp_rx){ .src = r->peer, .dst = r->us,
+					 .l4 = exact[k], .l4_len = head + len,
+					 .csum_ok = true };
+		hash[k] = tcp_rx_hash(r->env, &rx[k]);
+	}
+	tcp_in_burst(r->env, rx, hash, RUN_SEGMENTS, r->now);
+	for (uint32_t k = 0; k < RUN_SEGMENTS; k++)
+		free(exact[k]);
 }
 
 #endif
