@@ -219,10 +219,11 @@ void epset_back(struct file *f)
 					  .data.u64 = w->data };
 
 		dequeue(w);
-		if (!w->kernel)
-			w->kernel = real()->epoll_ctl(w->set->fd,
-						      EPOLL_CTL_ADD, w->fd,
-						      &ev) == 0;
+		if (!w->kernel && real()->epoll_ctl(w->set->fd, EPOLL_CTL_ADD,
+						    w->fd, &ev) == 0) {
+			w->kernel = true;
+			w->set->both++;
+		}
 		file_wake(w->set->file);
 	}
 }

@@ -144,11 +144,12 @@ struct link {			/* a waiter on a file, which has a reference */
 };
 
 struct file {
+	_Atomic int sock;	/* in the context; -1: none */
+	_Atomic uint8_t kind;	/* enum file_kind */
+	/* Looked at under the lock only; zero in a new file. */
 	uint32_t refs;		/* descriptors, and calls under way */
 	uint32_t fds;		/* descriptors; 0: closed */
-	_Atomic int sock;	/* in the context; -1: none */
 	int fd;			/* the first descriptor */
-	_Atomic uint8_t kind;	/* enum file_kind */
 	bool nonblock;
 	bool six;		/* AF_INET6: addresses are v4-mapped */
 	bool both;		/* listens in the kernel too */

@@ -1,7 +1,9 @@
 #include "libclient/preload/preload.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -116,12 +118,8 @@ static struct file *file_alloc(void)
 	if (!f)
 		return calloc(1, sizeof(*f));
 	spares = f->spare;
-	f->refs = f->fds = 0;
-	f->nonblock = f->six = f->both = f->connecting = false;
-	f->rcv_us = f->snd_us = 0;
-	f->links = NULL;
-	f->watches = NULL;
-	f->set = NULL;
+	memset((char *)f + offsetof(struct file, refs), 0,
+	       sizeof(*f) - offsetof(struct file, refs));
 	return f;
 }
 
