@@ -132,7 +132,8 @@ class Guest:
         return [l for l in out.splitlines()
                 if re.search(r"WARNING|BUG|Oops|general protection|leak|"
                              r"given up|not stop|Call Trace|DMAR: .*fault|"
-                             r"DMAR: .*Fault|PTE .* access", l)]
+                             r"DMAR: .*Fault|PTE .* access", l) and
+                "leak detector init" not in l and "scanning thread" not in l]
 
     def close(self):
         try:
