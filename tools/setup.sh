@@ -16,7 +16,8 @@ PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark mandoc
 	dh-dkms"
 PKG_TEST="$PKG_TEST lighttpd redis-server redis-tools memcached haproxy
 	iperf3 socat postgresql openssh-server openssh-client
-	openbsd-inetd apache2"	# programs for mtcp-run
+	openbsd-inetd apache2 ncat wrk nghttp2-client nodejs wget
+	libmemcached-tools"	# programs for mtcp-run
 
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 

@@ -451,14 +451,25 @@ PUBLIC ssize_t writev(int fd, const struct iovec *iov, int count)
 		   real()->writev(fd, iov, count);
 }
 
+/* MSG_FASTOPEN connects; the data follows the handshake. */
+static bool opens(int fd, const struct sockaddr *sa, socklen_t salen,
+		  int flags)
+{
+	return flags & MSG_FASTOPEN && sa && connect_is_ours(fd, sa, salen);
+}
+
 PUBLIC ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 		      const struct sockaddr *sa, socklen_t salen)
 {
 	struct iovec iov = { (void *)(uintptr_t)buf, len };
 	struct file *f = table_lock(fd);
 
-	return f ? give_end(give(f, &iov, 1, flags), flags) :
-		   real()->sendto(fd, buf, len, flags, sa, salen);
+	if (f)
+		return give_end(give(f, &iov, 1, flags), flags);
+	if (!opens(fd, sa, salen, flags))
+		return real()->sendto(fd, buf, len, flags, sa, salen);
+	return connect(fd, sa, salen) ? -1 :
+	       sendto(fd, buf, len, flags & ~MSG_FASTOPEN, NULL, 0);
 }
 
 PUBLIC ssize_t send(int fd, const void *buf, size_t len, int flags)
@@ -478,6 +489,9 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	if (f)
 		return give_end(give(f, m->msg_iov, (int)m->msg_iovlen, flags),
 				flags);
+	if (m && opens(fd, m->msg_name, m->msg_namelen, flags))
+		return connect(fd, m->msg_name, m->msg_namelen) ? -1 :
+		       sendmsg(fd, m, flags & ~MSG_FASTOPEN);
 	if (!inside && m && m->msg_control && passes_ours(m)) {
 		errno = EOPNOTSUPP;
 		return -1;

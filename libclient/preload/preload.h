@@ -281,6 +281,8 @@ void stdio_adopt(int fd);
 
 /* A TCP socket that may still become ours? */
 bool sock_pending(int fd);
+/* Would connect() of the kernel socket @fd go to mtcpd? */
+bool connect_is_ours(int fd, const struct sockaddr *sa, socklen_t len);
 
 int give_addr(const struct file *f, const struct sockaddr_in *in,
 	      struct sockaddr *sa, socklen_t *len);

@@ -386,6 +386,16 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	return err;
 }
 
+bool connect_is_ours(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	struct sockaddr_in in;
+	const char *why;
+	bool six;
+
+	return !inside && as_v4(sa, len, fd, &in) && is_tcp(fd, &six) &&
+	       policy_connect(&in, &why);
+}
+
 /* ---- accept ---- */
 
 /* A descriptor first: without one the connection stays in the queue. */

@@ -125,6 +125,29 @@ static void again(void)
 	close(fd);
 }
 
+static void fast_open(void)
+{
+	struct iovec v = { "exy", 3 };
+	struct msghdr m = { .msg_name = &peer, .msg_namelen = sizeof(peer),
+			    .msg_iov = &v, .msg_iovlen = 1 };
+	int fd = opened(0);
+
+	say("sendto, FASTOPEN", sendto(fd, "eabc", 4, MSG_FASTOPEN,
+				       (struct sockaddr *)&peer,
+				       sizeof(peer)));
+	say("arrived", arrived(fd, 3));
+	close(fd);
+	fd = opened(0);
+	say("sendmsg, FASTOPEN", sendmsg(fd, &m, MSG_FASTOPEN));
+	say("arrived", arrived(fd, 2));
+	close(fd);
+	fd = opened(0);
+	say("sendto, not connected", sendto(fd, "x", 1, MSG_NOSIGNAL,
+					    (struct sockaddr *)&peer,
+					    sizeof(peer)));
+	close(fd);
+}
+
 static void names(void)
 {
 	struct sockaddr_in in = { 0 };
@@ -201,6 +224,7 @@ void conform_life(const char *address)
 	lingers();
 	again();
 	names();
+	fast_open();
 }
 
 void conform_fork(const char *address)

@@ -60,7 +60,7 @@ def back(s, addr):
     got = 0
     for _ in range(count):
         try:
-            c = socket.create_connection((addr, port), 1.5)
+            c = socket.create_connection((addr, port), 1)
         except OSError:
             continue
         got += 1

@@ -237,10 +237,13 @@ static void by_child(const char *address)
 	say("calls", peer_calls(4607, 1, 'h'));
 	waitpid(pid, &status, 0);
 	say("the child accepted", WEXITSTATUS(status));
-	usleep(300000);		/* mtcpd has heard of the child's end */
-	say("calls", peer_calls(4607, 1, 'h'));
-	status = taken(fd, 0);
-	say("so does the parent", status >= 0);
+	/* One that comes before mtcpd heard of the child's end is lost. */
+	for (int i = 0; i < 5 && status < 3; i++) {
+		peer_calls(4607, 1, 'h');
+		if (poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, 1000) == 1)
+			status = accept(fd, NULL, NULL);
+	}
+	say("so does the parent", status >= 3);
 	close(status);
 	close(fd);
 }
@@ -249,10 +252,10 @@ static void backlogs(const char *address)
 {
 	int fd = listener(address, 4608, 2, SOCK_NONBLOCK), n = 0, c;
 
-	n = peer_calls(4608, 8, 'k');
+	n = peer_calls(4608, 5, 'k');
 	printf("backlog of 2: some get in %d, some do not %d\n", n >= 2,
-	       n < 8);
-	for (n = 0; n < 8 && (c = taken(fd, 0)) >= 0; n++)
+	       n < 5);
+	for (n = 0; n < 5 && (c = taken(fd, 0)) >= 0; n++)
 		close(c);
 	say("accepted some", n >= 2);
 	say("calls, room again", peer_calls(4608, 1, 'k'));

@@ -31,17 +31,46 @@ socket.create_connection((sys.argv[1], int(sys.argv[2])), 1).close()' \
 		"$IP_D" "$1" 2>/dev/null
 }
 
+# kernel_web - the kernel's web server of the peer, port 8001
+kernel_web()
+{
+	in_bg kweb "$NS_P" python3 -m http.server -d "$TMP/www" 8001
+	wait_until 100 kernel_web_up || fail "the peer's web server: no answer"
+}
+kernel_web_up()
+{
+	in_peer curl -sf -o /dev/null "http://$IP_P:8001/" 2>/dev/null
+}
+
 nothing_left() { [ "$(conns d)" = 0 ] && [ "$(clients d)" = 0 ]; }
 
-# end NAME WHAT - kill -9, children first, leaves nothing in the daemon
+# row_ok NAME WHAT - a row of doc/programs.md has been shown
+row_ok() { pass "$1: $2"; }
+
+# family PID - it and all that it started, stopped, so that none comes meanwhile
+family()
+{
+	kill -STOP "$1" 2>/dev/null
+	echo "$1"
+	for child in $(pgrep -P "$1"); do family "$child"; done
+}
+
+# end NAME WHAT [PORT] - kill -9, under load if there is a port, leaves nothing
+# in the daemon
 end()
 {
-	kill -s STOP "$RUN_PID" 2>/dev/null	# it forks no more
+	press=
+	if [ -n "${3:-}" ]; then
+		in_bg press "$NS_P" python3 "$SYS_DIR/press.py" "$IP_D" "$3"
+		press=$BG_PID
+		sleep 0.5
+	fi
 	# shellcheck disable=SC2046	# a list
-	kill -9 "$RUN_PID" $(pgrep -P "$RUN_PID") 2>/dev/null
+	kill -9 $(family "$RUN_PID") 2>/dev/null
+	[ -z "$press" ] || kill "$press"
 	wait_until 50 nothing_left ||
 		fail "$1: something is left in mtcpd after kill -9"
-	pass "$1: $2; nothing is left after kill -9"
+	row_ok "$1" "$2"
 }
 
 # same PORT NAME - the big file comes as it is
@@ -52,11 +81,11 @@ same()
 	cmp -s "$TMP/got" "$TMP/www/big" || fail "$2: the file differs"
 }
 
-# load PORT NAME - ab without a failure
+# load PORT NAME [PATH [REQUESTS]] - ab without a failure
 load()
 {
-	n=$(count 2000 50000)
-	in_peer timeout 100 ab -k -q -n "$n" -c 20 "http://$IP_D:$1/" \
+	n=${4:-$(count 2000 50000)}
+	in_peer timeout 100 ab -k -q -n "$n" -c 20 "http://$IP_D:$1/${3:-}" \
 		>"$TMP/ab.log" 2>&1 || fail "$2: ab gives $?"
 	grep -q "Complete requests: *$n\$" "$TMP/ab.log" ||
 		fail "$2: ab did not come to the end"

@@ -50,7 +50,7 @@ t = [threading.Thread(target=work, args=(k,)) for k in range(30)]
 print(bad[:3])
 sys.exit(bool(bad))
 EOF
-	end threads "a thread a connection: echoes of random sizes"
+	end "a thread a connection" "echoes of random sizes, half-close" 86
 }
 
 row_restart()
@@ -65,7 +65,7 @@ row_restart()
 	mtcpd_start d
 	wait_until 100 at_port 8080 || fail "lighttpd: no answer afterwards"
 	load 8080 lighttpd
-	end lighttpd "serves again after kill -9 of mtcpd"
+	end "lighttpd, the daemon ends" "serves again after kill -9 of mtcpd"
 }
 
 row_bgsave()
@@ -79,7 +79,7 @@ row_bgsave()
 	wait_until 50 test -s "$TMP/dump.rdb" || fail "redis: nothing saved"
 	[ "$(in_peer redis-cli -h "$IP_D" get key)" = value ] ||
 		fail "redis: the parent's connections do not go on"
-	end redis-server "a background save in a child"
+	end "redis-server, bgsave" "a background save in a child" 6379
 }
 
 row_reload()
@@ -92,18 +92,8 @@ row_reload()
 		sleep 0.3
 		load 81 "nginx, reload $i"
 	done
-	end nginx "reloads with new workers"
+	end "nginx, reload" "reloads with new workers" 81
 }
 
-row_workers()
-{
-	command -v lighttpd >/dev/null || return 0
-	run lighttpd lighttpd -D \
-		-f "$(lighttpd_conf 'server.max-worker = 2')"
-	wait_until 50 at_port 8080 || fail "lighttpd: no answer"
-	load 8080 lighttpd
-	end "lighttpd, 2 workers" "ab without a failure"
-}
-
-[ $# -gt 0 ] || set -- threads restart bgsave reload workers
+[ $# -gt 0 ] || set -- threads restart bgsave reload
 rows "$@"

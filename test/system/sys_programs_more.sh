@@ -14,7 +14,7 @@ row_nginx()
 	wait_until 50 at_port 81 || fail "nginx: no answer"
 	same 81 nginx
 	load 81 nginx
-	end "nginx, 2 workers" "a file identical, ab without failures"
+	end "nginx, 2 workers" "a file identical, ab without failures" 81
 }
 
 row_node()
@@ -29,7 +29,7 @@ EOF
 	wait_until 50 at_port 82 || fail "node: no answer"
 	same 82 node
 	load 82 node
-	end "node, on ::" "a file identical, ab without failures"
+	end "node, on ::" "a file identical, ab without failures" 82
 }
 
 row_openssl()
@@ -45,7 +45,7 @@ row_openssl()
 	in_peer curl -skf --max-time 20 --http0.9 -o "$TMP/got" \
 		"https://$IP_D/big" || fail "openssl: curl gives $?"
 	cmp -s "$TMP/got" "$TMP/www/big" || fail "openssl: the file differs"
-	end "openssl s_server" "the file is identical over TLS"
+	end "openssl s_server" "the file is identical over TLS" 443
 }
 
 row_memcached()
@@ -72,13 +72,13 @@ t = [threading.Thread(target=work, args=(k,)) for k in range(20)]
 sys.exit(bool(bad))
 EOF
 		fail "memcached: wrong answers"
-	end "memcached -t 4" "20 connections, sets and gets without an error"
+	end "memcached -t 4" "20 connections, sets and gets without an error" 11211
 }
 
 row_haproxy()
 {
 	command -v haproxy >/dev/null || return 0
-	in_bg kweb "$NS_P" python3 -m http.server -d "$TMP/www" 8001
+	kernel_web
 	cat >"$TMP/haproxy.cfg" <<EOF
 global
   nbthread 2
@@ -99,7 +99,7 @@ EOF
 	wait_until 50 at_port 83 || fail "haproxy: no answer"
 	same 83 "haproxy, http"
 	same 84 "haproxy, tcp"
-	end "haproxy, 2 threads" "http and tcp, both sides on mtcpd"
+	end "haproxy, 2 threads" "http and tcp, both sides on mtcpd" 84
 }
 
 row_iperf3()
@@ -112,7 +112,7 @@ row_iperf3()
 		in_peer timeout 30 iperf3 -c "$IP_D" -t "$(count 1 10)" $how \
 			>"$TMP/iperf3-c.log" 2>&1 || fail "iperf3 $how gives $?"
 	done
-	end "iperf3 -s" "-P 8 both ways and --bidir run to the end"
+	end "iperf3 -s" "-P 8 both ways and --bidir run to the end" 5201
 }
 
 row_socat()
@@ -124,7 +124,7 @@ row_socat()
 	in_peer timeout 20 socat -t 10 - "TCP:$IP_D:85" <"$TMP/www/big" \
 		>"$TMP/got" || fail "socat gives $?"
 	cmp -s "$TMP/got" "$TMP/www/big" || fail "socat: the echo differs"
-	end socat "the echo is exact, half-close works"
+	end socat "the echo is exact, half-close works" 85
 }
 
 if [ $# -eq 0 ]; then

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Web servers under mtcp-run at more length: apache2, nginx as a proxy, lighttpd
+# with a large file and wrk.  Each is killed under load.
+# shellcheck disable=SC1091
+. "$(dirname "$0")/lib.sh"
+. "$SYS_DIR/programs_lib.sh"
+
+begin
+chmod -R a+rX "$TMP"
+
+# apache_conf MPM - a configuration for port 87
+apache_conf()
+{
+	m=/usr/lib/apache2/modules
+	cat >"$TMP/apache.conf" <<-END
+	ServerRoot $TMP
+	ServerName x
+	LoadModule mpm_$1_module $m/mod_mpm_$1.so
+	LoadModule authz_core_module $m/mod_authz_core.so
+	Listen 87
+	User www-data
+	Group www-data
+	PidFile $TMP/apache.pid
+	ErrorLog $TMP/apache-error.log
+	DocumentRoot $TMP/www
+	KeepAlive On
+	MaxKeepAliveRequests 0
+	StartServers 2
+	END
+	echo "$TMP/apache.conf"
+}
+
+row_apache()
+{
+	[ -e /usr/lib/apache2/modules/mod_mpm_event.so ] || return 0
+	run apache apache2 -DFOREGROUND -f "$(apache_conf event)"
+	wait_until 50 at_port 87 || fail "apache2, event: no answer"
+	same 87 "apache2, event"
+	load 87 "apache2, event" index.html "$(count 1000 20000)"
+	end "apache2, event" "a file identical, ab without a failure" 87
+}
+
+row_proxy()
+{
+	command -v nginx >/dev/null || return 0
+	kernel_web
+	cat >"$TMP/proxy.conf" <<-END
+	user root; worker_processes 2; daemon off; pid $TMP/proxy.pid;
+	error_log $TMP/proxy-error.log; events { worker_connections 512; }
+	http { access_log off;
+	  server { listen 89; location / { proxy_pass http://$IP_P:8001; } } }
+	END
+	run proxy nginx -c "$TMP/proxy.conf"
+	wait_until 50 at_port 89 || fail "nginx as a proxy: no answer"
+	same 89 "nginx as a proxy"
+	load 89 "nginx as a proxy" index.html "$(count 300 5000)"
+	end "nginx as a proxy" \
+		"upstream over mtcpd: a file identical, ab without a failure" 89
+}
+
+# lighttpd WORKERS - the work of the next two rows
+lighttpd()
+{
+	run lighttpd lighttpd -D -f "$(lighttpd_conf \
+		"server.max-worker = $1")"
+	wait_until 50 at_port 8080 || fail "lighttpd: no answer"
+	if full; then
+		head -c 1073741824 /dev/urandom >"$TMP/www/huge"
+		in_peer curl -sf --max-time 120 "http://$IP_D:8080/huge" |
+			cmp - "$TMP/www/huge" || fail "lighttpd: 1 GiB differs"
+		rm "$TMP/www/huge"
+	fi
+	load 8080 lighttpd
+	command -v wrk >/dev/null || return 0
+	in_peer wrk -t 1 -c 20 -d "$(count 1 10)" "http://$IP_D:8080/" \
+		>"$TMP/wrk.log" 2>&1 || fail "lighttpd: wrk gives $?"
+	grep -q 'Socket errors\|Non-2xx' "$TMP/wrk.log" &&
+		fail "lighttpd: wrk has errors"
+	w=$(awk '/requests in/ { print $1 }' "$TMP/wrk.log")
+	[ "$w" -gt "$(count 100 50000)" ] || fail "lighttpd: wrk: $w only"
+}
+
+row_lighttpd()
+{
+	command -v lighttpd >/dev/null || return 0
+	lighttpd 0
+	end "lighttpd, 1 process" "ab and wrk without a failure" 8080
+}
+
+row_workers()
+{
+	command -v lighttpd >/dev/null || return 0
+	lighttpd 2
+	end "lighttpd, 2 workers" "ab and wrk without a failure" 8080
+}
+
+[ $# -gt 0 ] || set -- apache proxy lighttpd workers
+rows "$@"
