@@ -267,7 +267,8 @@ static void deny_slab(struct client *cl, int err)
 		log_event(LOG_EV_QUOTA, LOG_LEVEL_INFO,
 			  "client %u (%s): no more memory for it: %s", cl->slot,
 			 cl->name, err == -EDQUOT ?
-			 "its quota is used ([limits] memory in mtcpd.conf)" :
+			 "its quota is used (memory of [limits] or of its "
+			 "[policy] in mtcpd.conf)" :
 			 strerror(-err));
 }
 

@@ -2,11 +2,14 @@
  * asker.c - a program that says what mtcpd lets it do, for the system tests
  *
  *	asker MTCP_CONF { listen PORT | bind ADDRESS PORT | from ADDRESS PORT | connect ADDRESS PORT |
- *			  accept COUNT | hold SECONDS }...
+ *			  accept COUNT | fill ADDRESS PORT COUNT BYTES |
+ *			  hold SECONDS }...
  *
  * Each word is done in turn and answered by a line: "ok", or an errno's name.
  * `from` binds the next connect.  `accept` takes from the last listener and
- * says how long it took.
+ * says how long it took.  `fill` makes COUNT connections and writes BYTES to each
+ * without waiting; the errno is said when none has taken a byte for a second, and
+ * "ok" when all is written.
  *
  * Threads   One.
  */
@@ -99,6 +102,71 @@ static void do_accept(struct asker *a, int count)
 	fflush(stdout);
 }
 
+enum { FILL_MAX = 512, FILL_TURN_US = 5000, FILL_STALLED = 200 };
+
+struct fill {
+	int sock[FILL_MAX];
+	size_t left[FILL_MAX];
+	int count;
+	int err;			/* of the last write that failed */
+};
+
+/* One write to each that has something left; bytes taken by all. */
+static size_t fill_turn(struct asker *a, struct fill *f)
+{
+	static char block[65536];
+	size_t taken = 0;
+
+	for (int i = 0; i < f->count; i++) {
+		size_t n = f->left[i] < sizeof(block) ? f->left[i] :
+			sizeof(block);
+		ssize_t rc = n ? mtcp_write(a->mctx, f->sock[i], block, n) : 0;
+
+		if (rc < 0) {
+			f->err = errno;
+			continue;
+		}
+		f->left[i] -= (size_t)rc;
+		taken += (size_t)rc;
+	}
+	return taken;
+}
+
+static void do_fill(struct asker *a, char **w)
+{
+	struct sockaddr_in sin = address(w[0], w[1]);
+	static struct fill f;
+	size_t all = 0;
+	int still = 0;
+
+	f.count = atoi(w[2]) < FILL_MAX ? atoi(w[2]) : FILL_MAX;
+	for (int i = 0; i < f.count; i++) {
+		f.sock[i] = mtcp_socket(a->mctx, AF_INET, SOCK_STREAM, 0);
+		mtcp_setsock_block(a->mctx, f.sock[i]);
+		if (mtcp_connect(a->mctx, f.sock[i], (struct sockaddr *)&sin,
+				 sizeof(sin)) < 0) {
+			say("fill: connect", -1);
+			return;
+		}
+		mtcp_setsock_nonblock(a->mctx, f.sock[i]);
+		f.left[i] = strtoul(w[3], NULL, 10);
+		all += f.left[i];
+	}
+	while (all) {
+		size_t taken = fill_turn(a, &f);
+
+		all -= taken;
+		still = taken ? 0 : still + 1;
+		if (still == FILL_STALLED) {
+			errno = f.err;
+			say("fill", -1);
+		}
+		if (!taken)
+			usleep(FILL_TURN_US);
+	}
+	say("fill", 0);
+}
+
 /* How many words it used; 0: not understood. */
 static int one(struct asker *a, char **w, int left)
 {
@@ -121,6 +189,10 @@ static int one(struct asker *a, char **w, int left)
 	if (left >= 2 && !strcmp(w[0], "accept")) {
 		do_accept(a, atoi(w[1]));
 		return 2;
+	}
+	if (left >= 5 && !strcmp(w[0], "fill")) {
+		do_fill(a, w + 1);
+		return 5;
 	}
 	if (left >= 2 && !strcmp(w[0], "hold")) {
 		sleep((unsigned int)atoi(w[1]));

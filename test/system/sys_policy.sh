@@ -1,11 +1,13 @@
 #!/bin/sh
 # What policies allow by user and group: attaching, TCP ports, addresses, how
-# many, how fast; whose SYNs a TCP port takes.  Others notice nothing.
+# many, how fast, how much memory; whose SYNs a TCP port takes.  Others notice
+# nothing.
 set -u
 . "$(dirname "$0")/lib.sh"
 need ab curl setpriv
 sys_begin xdp
 www
+head -c 20000000 /dev/urandom >"$TMP/www/big"
 chmod 755 "$TMP" "$TMP/www"
 mtcpd_conf d <<EOF2
 address = 10.77.0.22/24
@@ -20,6 +22,9 @@ connections = 3
 memory = 32M
 connect_rate = 4
 accept_rate = 20
+[policy small]
+user = daemon
+memory = 16M
 [policy rest]
 attach = no
 [access]
@@ -129,6 +134,91 @@ ms=$(sed -n 's/accepted in \([0-9]*\) ms/\1/p' "$TMP/second.log")
 [ "${ms:-0}" -ge 400 ] || fail "30 accepts in ${ms:-?} ms: $(cat "$TMP/second.log")"
 kill "$one"
 pass "accepts are slowed to the rate: 30 in $ms ms"
+
+# Memory: a peer that reads nothing until it may, and sends all that is taken.
+cat >"$TMP/peer.py" <<'P'
+import os, select, socket, sys, time
+ip, may_read, count, each = sys.argv[1], sys.argv[2], 100, 1 << 20
+def listener(port):
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    s.bind((ip, port))
+    s.listen(500)
+    return s
+sink, source = listener(9001), listener(9002)
+keep, sending, got, ended = [], [], 0, time.time() + 60
+while time.time() < ended:
+    reading = keep if os.path.exists(may_read) else []
+    for s in select.select([sink, source] + reading, [], [], 0.01)[0]:
+        if s is sink:
+            keep.append(s.accept()[0])
+        elif s is source:
+            sending.append(s.accept()[0])
+            sending[-1].setblocking(False)
+        else:
+            data = s.recv(1 << 16)
+            got += len(data)
+            if not data:
+                keep.remove(s)
+            if got == count * each:
+                print("got all", flush=True)
+    for s in sending[:]:
+        try:
+            s.send(bytes(1 << 16))
+        except BlockingIOError:
+            pass
+        except OSError:
+            sending.remove(s)
+P
+in_bg peer "$NS_P" python3 "$TMP/peer.py" "$IP_P" "$TMP/may_read"
+peer_listens() { in_peer ss -ltn | grep -q ':9002 '; }
+wait_until 50 peer_listens || fail "no peer"
+# small LOG WORDS... - asker as the user of little memory
+small()
+{
+	log=$1
+	shift
+	app "$log" setpriv --reuid 1 --regid 1 --clear-groups "$(bin asker)" \
+		"$conf" "$@"
+}
+# of_small FIELD - what mtcpctl clients says of it
+of_small()
+{
+	ctl d --json clients |
+		json "[c['$1'] for c in d if c['quota_bytes'] == 16 << 20][0]"
+}
+denied() { [ "$(of_small slabs_denied)" -gt 0 ]; } 2>/dev/null
+# beside WHAT - it stays in its bound while another's data go their way
+beside()
+{
+	for _ in 1 2 3; do
+		fetch /big | cmp - "$TMP/www/big" || fail "$1: another's data"
+		bytes=$(of_small memory_bytes)
+		[ "$bytes" -le $((16 << 20)) ] || fail "$1: $bytes of 16 MB"
+	done
+}
+small fill fill "$IP_P" 9001 100 1048576 hold 1
+fill=$BG_PID
+wait_until 100 grep -q 'fill: ' "$TMP/fill.log" || fail "it never stalls"
+grep -q '^fill: EAGAIN$' "$TMP/fill.log" || fail "$(cat "$TMP/fill.log")"
+denied || fail "nothing was denied: $(ctl d clients)"
+beside "a sender over its memory"
+touch "$TMP/may_read"
+wait_until 200 grep -q 'got all' "$TMP/peer.log" || fail "it does not go on"
+wait_until 50 gone "$fill" || fail "it does not end"
+grep -q '^fill: ok$' "$TMP/fill.log" || fail "$(cat "$TMP/fill.log")"
+pass "writes over the memory quota: EAGAIN until there is room; others send on"
+
+words=
+for _ in $(seq 400); do words="$words connect $IP_P 9002"; done
+# shellcheck disable=SC2086
+small unread $words hold 60
+unread=$BG_PID
+wait_until 150 denied || fail "it never comes to its bound: $(ctl d clients)"
+beside "a program that does not read"
+kill "$unread"
+pass "data that nobody reads over the memory quota: others send on"
 
 # Sources.
 app src "$(bin asker)" "$conf" listen 82 listen 83 listen 84 listen 85 hold 60
