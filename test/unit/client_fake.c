@@ -202,6 +202,16 @@ static void *control(void *arg)
 	}
 }
 
+/* The path of a daemon that a test has not stopped goes with the test. */
+static char last_path[sizeof(((struct fake *)0)->path)];
+static pid_t last_pid;
+
+static void unlink_last(void)
+{
+	if (getpid() == last_pid)
+		unlink(last_path);
+}
+
 void fake_start(struct fake *f, const char *path)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -215,6 +225,10 @@ void fake_start(struct fake *f, const char *path)
 			 (int)getpid(), number++);
 	*f = (struct fake){ .conn_fd = -1, .engine_rd = { -1, -1 } };
 	memcpy(f->path, name, sizeof(f->path));
+	memcpy(last_path, name, sizeof(last_path));
+	if (last_pid != getpid())
+		atexit(unlink_last);
+	last_pid = getpid();
 	memset(f->wake_wr, 0xff, sizeof(f->wake_wr));
 	f->memfd = memfd_create("fake", MFD_CLOEXEC);
 	CHECK(ftruncate(f->memfd, (off_t)FAKE_SLABS * SLAB_BYTES) == 0);
@@ -261,6 +275,8 @@ uint8_t fake_cmd(struct fake *f, uint32_t ctx, uint32_t e, union fake_cmd *out)
 	struct ring *r = &f->cmd[ctx][e];
 	uint32_t slots;
 
+	/* What the control thread did before it answered is seen. */
+	(void)atomic_load(&f->contexts);
 	if (ring_peek(r) <= 0)
 		return CMD_NONE;
 	ring_copy(r, 0, out->bytes);

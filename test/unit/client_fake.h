@@ -37,7 +37,7 @@ struct fake {
 	pthread_t thread;
 	int engine_rd[FAKE_ENGINES];	/* the client's wakes */
 	int wake_wr[FAKE_CONTEXTS];
-	uint32_t contexts;
+	_Atomic uint32_t contexts;	/* whose rings are ready */
 	struct ring cmd[FAKE_CONTEXTS][FAKE_ENGINES];
 	struct ring event[FAKE_CONTEXTS][FAKE_ENGINES];
 	_Atomic uint32_t listens, unlistens, holds, ends;

@@ -17,6 +17,7 @@
 #include "ring_buffer.h"
 
 #include <arpa/inet.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -182,6 +183,8 @@ static void rings(void)
 	RemoveDataFromBuffer(b, 1);
 	assert(MtcpWriteFromBuffer(NULL, 0, b) < 0);
 	assert(MtcpReadFromBuffer(NULL, 0, a) < 0);
+	free(a);
+	free(b);
 }
 
 int second_unit(void);
