@@ -1,5 +1,6 @@
 #include "client_fake.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,6 +23,17 @@
 	} while (0)
 
 /* ---- control ---- */
+
+/* libc's, whatever the program interposes: an interposed close() may wait for
+ * a thread that waits for this one's answer. */
+static void close_fd(int fd)
+{
+	static int (*libc_close)(int);
+
+	if (!libc_close)
+		*(void **)&libc_close = dlsym(RTLD_NEXT, "close");
+	CHECK(libc_close && libc_close(fd) == 0);
+}
 
 static void reply(struct fake *f, struct ctl_reply *r, const int *fds,
 		  uint32_t count)
@@ -68,7 +80,7 @@ static void on_hello(struct fake *f, struct ctl_reply *r)
 	}
 	reply(f, r, fds, 1 + FAKE_ENGINES);
 	for (uint32_t e = 0; e < FAKE_ENGINES; e++)
-		close(fds[1 + e]);
+		close_fd(fds[1 + e]);
 }
 
 static void on_context(struct fake *f, struct ctl_reply *r)
@@ -92,7 +104,7 @@ static void on_context(struct fake *f, struct ctl_reply *r)
 	r->context.rings_offset = offset;
 	f->contexts++;
 	reply(f, r, ends, 1);
-	close(ends[0]);
+	close_fd(ends[0]);
 }
 
 static void on_listen(struct fake *f, const struct ctl_request *req,
@@ -186,14 +198,14 @@ static void *control(void *arg)
 			return NULL;
 		if (p[1].revents) {
 			if (f->conn_fd >= 0)
-				close(f->conn_fd);
+				close_fd(f->conn_fd);
 			f->conn_fd = accept(f->listen_fd, NULL, NULL);
 			f->contexts = 0;
 			continue;
 		}
 		n = recv(f->conn_fd, &req, sizeof(req), 0);
 		if (n <= 0) {
-			close(f->conn_fd);
+			close_fd(f->conn_fd);
 			f->conn_fd = -1;
 			continue;
 		}
