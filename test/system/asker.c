@@ -2,14 +2,15 @@
  * asker.c - a program that says what mtcpd lets it do, for the system tests
  *
  *	asker MTCP_CONF { listen PORT | bind ADDRESS PORT | from ADDRESS PORT | connect ADDRESS PORT |
- *			  accept COUNT | fill ADDRESS PORT COUNT BYTES |
- *			  hold SECONDS }...
+ *			  accept COUNT | pace BYTES_A_SECOND |
+ *			  fill ADDRESS PORT COUNT BYTES | hold SECONDS }...
  *
  * Each word is done in turn and answered by a line: "ok", or an errno's name.
  * `from` binds the next connect.  `accept` takes from the last listener and
  * says how long it took.  `fill` makes COUNT connections and writes BYTES to each
- * without waiting; the errno is said when none has taken a byte for a second, and
- * "ok" when all is written.
+ * without waiting; the errno is said when none has taken a byte for a second, or
+ * of what ends it, and "ok" when all is written; `pace` is the SO_MAX_PACING_RATE
+ * of those.
  *
  * Threads   One.
  */
@@ -28,6 +29,7 @@ struct asker {
 	mctx_t mctx;
 	int listener;
 	struct sockaddr_in from;	/* of the next connect */
+	unsigned int pace;		/* of the next fill; 0: none */
 };
 
 static void say(const char *what, int rc)
@@ -149,6 +151,10 @@ static void do_fill(struct asker *a, char **w)
 			return;
 		}
 		mtcp_setsock_nonblock(a->mctx, f.sock[i]);
+		if (a->pace && mtcp_setsockopt(a->mctx, f.sock[i], SOL_SOCKET,
+					       SO_MAX_PACING_RATE, &a->pace,
+					       sizeof(a->pace)) < 0)
+			say("fill: pace", -1);
 		f.left[i] = strtoul(w[3], NULL, 10);
 		all += f.left[i];
 	}
@@ -157,10 +163,11 @@ static void do_fill(struct asker *a, char **w)
 
 		all -= taken;
 		still = taken ? 0 : still + 1;
-		if (still == FILL_STALLED) {
-			errno = f.err;
+		errno = f.err;
+		if (still == FILL_STALLED || (f.err && f.err != EAGAIN))
 			say("fill", -1);
-		}
+		if (f.err && f.err != EAGAIN)
+			return;
 		if (!taken)
 			usleep(FILL_TURN_US);
 	}
@@ -193,6 +200,10 @@ static int one(struct asker *a, char **w, int left)
 	if (left >= 5 && !strcmp(w[0], "fill")) {
 		do_fill(a, w + 1);
 		return 5;
+	}
+	if (left >= 2 && !strcmp(w[0], "pace")) {
+		a->pace = (unsigned int)strtoul(w[1], NULL, 10);
+		return 2;
 	}
 	if (left >= 2 && !strcmp(w[0], "hold")) {
 		sleep((unsigned int)atoi(w[1]));

@@ -1,6 +1,8 @@
 #!/bin/sh
-# mtcpctl why and trace name what limits real connections.  Loss, long ways and
-# pacing are staged in virtual time: test/unit/tcp_flight.c.
+# mtcpctl why and trace name what limits real connections.  A long way and loss
+# are made by tools/bench/relay.c in the peer's namespace:
+#
+#	mtcpd, mtd --- mtp, relay, wyr --- wyf, the far peer: $IP_FAR
 . "$(dirname "$0")/lib.sh"
 
 sys_begin xdp
@@ -64,6 +66,61 @@ expect "a peer that reads slowly" 5001 slow_reader
 expect "a peer with a small window" 5002 receive_window
 expect "a program that sends little" 5003 application
 expect "nothing to do" 5004 idle
+
+# The far peer reads all there is.
+NS_F=mtcpd$$f IP_FAR=10.77.0.4
+# shellcheck disable=SC2154	# set where it runs
+trap 'why=$?; ip netns del "$NS_F" 2>/dev/null; (exit $why); cleanup' EXIT
+ip netns add "$NS_F"
+tune "$NS_F"
+ip link add wyf netns "$NS_F" type veth peer name wyr netns "$NS_P"
+ip -n "$NS_F" addr add $IP_FAR/24 dev wyf
+for end in "$NS_F wyf" "$NS_P wyr"; do
+	ip netns exec "${end% *}" ethtool -K "${end#* }" \
+		tx off tso off gso off gro off >/dev/null 2>&1 || :
+	ip -n "${end% *}" link set "${end#* }" up
+done
+in_bg far "$NS_F" python3 -c '
+import selectors, socket, time
+sel = selectors.DefaultSelector()
+for port in 5005, 5006, 5007:
+    s = socket.create_server(("", port))
+    sel.register(s, selectors.EVENT_READ, True)
+end = time.time() + 100
+while time.time() < end:
+    for key, _ in sel.select(1):
+        if key.data:
+            sel.register(key.fileobj.accept()[0], selectors.EVENT_READ, False)
+            continue
+        try:
+            more = key.fileobj.recv(1 << 18)
+        except ConnectionError:		# its program was ended
+            more = b""
+        if not more:
+            sel.unregister(key.fileobj)'
+far_listens() { ip netns exec "$NS_F" ss -ltn | grep -q ':5007 '; }
+wait_until 50 far_listens || fail "no far peer"
+
+# staged WHAT PORT VERDICT PACE RELAY_OPTIONS... - a program always has data
+staged()
+{
+	what=$1 port=$2 want=$3 pace=$4
+	shift 4
+	in_bg relay "$NS_P" "$BUILD/tools/bench/relay" -a mtp -b wyr "$@"
+	relay=$BG_PID
+	wait_until 50 grep -q ready "$TMP/relay.log" || fail "no relay"
+	app sender "$(bin asker)" "$(app_conf 100)" pace "$pace" \
+		fill $IP_FAR "$port" 1 4000000000
+	sender=$BG_PID
+	expect "$what" "$port" "$want"
+	kill "$sender" "$relay"
+	wait_until 50 gone "$relay" || fail "the relay stays"
+	rm -f "$TMP/relay.log"
+}
+staged "a long way" 5005 long_rtt 0 -D 30000 -r 100 -q 16000000
+staged "frames that are lost" 5006 loss 0 -D 5000 -r 100 -q 1000000 -l 40000
+staged "a program that has itself paced" 5007 pacing 200000 -D 1000 -r 100 \
+	-q 1000000
 
 # By id, in words, and what matches nothing.
 id=$(ctl d --json conns dport 5001 | json 'd[0]["id"]')
