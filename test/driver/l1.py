@@ -106,7 +106,9 @@ def stock(cases, kernel):
 
     def transfer(listen, dial, address):
         sh("[ -e /tmp/f ] || dd if=/dev/urandom of=/tmp/f bs=1M count=8")
-        sh(f"{listen} nc -l -p 7000 >/tmp/got & sleep 1; "
+        # A listener in the background would read /dev/null and end at once.
+        sh("[ -p /tmp/open ] || mkfifo /tmp/open")
+        sh(f"{listen} nc -l -p 7000 <>/tmp/open >/tmp/got & sleep 1; "
            f"timeout 50 {dial} nc {address} 7000 </tmp/f; kill $! 2>/dev/null; "
            "wait $!; cmp /tmp/f /tmp/got")
         return "8 MiB"
