@@ -49,6 +49,7 @@ while time.time() < end:
 P
 for what in reader window app idle; do
 	in_bg "$what" "$NS_P" python3 "$TMP/peer.py" $what $IP_D
+	[ $what != window ] || busy=$BG_PID
 done
 
 verdict() { ctl d --json why dport "$1" 2>/dev/null | json 'd[0]["verdict"] if d else ""' 2>/dev/null; }
@@ -66,6 +67,7 @@ expect "a peer that reads slowly" 5001 slow_reader
 expect "a peer with a small window" 5002 receive_window
 expect "a program that sends little" 5003 application
 expect "nothing to do" 5004 idle
+kill "$busy"	# the relay would carry its frames too, as fast as they come
 
 # The far peer reads all there is.
 NS_F=mtcpd$$f IP_FAR=10.77.0.4
@@ -158,7 +160,7 @@ def walk(x):
         assert k in known, k
         walk(v)
 d = json.load(sys.stdin)["data"]
-assert len(d) >= 4
+assert len(d) >= 3
 walk(d)' "$ROOT/doc/mtcpctl-json.md" || fail "a name is not documented"
 pass "the schema is documented"
 sys_end
