@@ -282,7 +282,9 @@ struct pair {			/* this context and one engine */
 	struct ring cmd, event;
 	struct wake_shared *engine_asleep;
 	struct stock stock[BLOCK_CLASSES];
+	uint32_t patience_us;	/* how long a write waits for blocks */
 	bool started;		/* the engine knows that we are there */
+	bool dry;		/* it waited in vain, and few came since */
 };
 
 struct index_list {		/* a list that grows */
@@ -435,6 +437,12 @@ void stock_granted(struct mtcp_context *x, uint32_t e, const struct event *ev);
 /* Partly filled blocks go back: before a sleep. */
 void stock_give_up(struct mtcp_context *x);
 bool stock_any(const struct mtcp_context *x, uint32_t e);
+/* What is left is for those who have had nothing yet. */
+bool stock_low(const struct mtcp_context *x, uint32_t e);
+/* May a socket be called writable? */
+bool stock_serves(const struct mtcp_context *x, uint32_t e);
+/* A write waited for blocks, and they came, or not. */
+void stock_waited(struct mtcp_context *x, uint32_t e, bool came);
 uint8_t *block_at(const struct mtcp_context *x, uint32_t block);
 void stock_reset(struct mtcp_context *x);
 

@@ -274,7 +274,7 @@ static void on_event(struct mtcp_context *x, uint32_t e, const struct event *ev)
 {
 	if (ev->type == EVENT_GRANT) {
 		stock_granted(x, e, ev);
-		if (x->starved.count)
+		if (x->starved.count && stock_serves(x, e))
 			feed_starved(x, e);
 	} else if (ev->type == EVENT_PARKED) {
 		on_parked(x, ev);

@@ -6,6 +6,17 @@
  * Granted blocks, a stack a class and engine: the last that came is the first
  * that is filled, since its lines are still in a cache.
  *
+ * The stock is all connections', and a program is told of many at once that
+ * they can be written to.  So a write that has got something leaves the last
+ * RESERVE blocks to those that have nothing yet:
+ *
+ *	blocks   |  anybody's  |  RESERVE: first bytes of a write  | 0: wait for
+ *	                                                              the engine
+ *
+ * What waited in vain (all memory is in flight) makes the stock dry: nobody
+ * waits, and no socket is called writable, until more than RESERVE blocks came.
+ * Who waits for nothing waits for a shorter time the next time (patience_us).
+ *
  * A partly filled block stays `current`, and whatever is written next, by any
  * socket of the engine, goes on behind.  The engine owns a block again when
  * the extent that filled it said CMD_F_LAST, or by CMD_RETURN_BLOCK.
@@ -15,6 +26,9 @@
  */
 
 #define ASK_AGAIN_US	20000u		/* an unanswered wish is repeated */
+#define RESERVE		8u		/* blocks */
+#define PATIENCE_US	200000u		/* an engine answers within a turn */
+#define PATIENCE_MIN_US	1000u
 
 /* Less room than this behind what was written is not worth another extent. */
 static const uint32_t room_least[BLOCK_CLASSES] = { 64, 512 };
@@ -30,7 +44,8 @@ uint8_t *block_at(const struct mtcp_context *x, uint32_t block)
 void stock_reset(struct mtcp_context *x)
 {
 	for (uint32_t e = 0; e < ENGINES_MAX; e++) {
-		x->pair[e].started = false;
+		x->pair[e].started = x->pair[e].dry = false;
+		x->pair[e].patience_us = PATIENCE_US;
 		for (int i = 0; i < BLOCK_CLASSES; i++) {
 			struct stock *s = &x->pair[e].stock[i];
 
@@ -94,6 +109,8 @@ void stock_granted(struct mtcp_context *x, uint32_t e, const struct event *ev)
 	for (uint32_t i = 0; i < count; i++)
 		s->block[s->count++] = ev->blocks[i];
 	s->asked_at_us = 0;
+	if (x->pair[e].dry && !stock_low(x, e))
+		x->pair[e].dry = false;
 }
 
 bool stock_any(const struct mtcp_context *x, uint32_t e)
@@ -103,6 +120,32 @@ bool stock_any(const struct mtcp_context *x, uint32_t e)
 	return s[BLOCK_SMALL].count || s[BLOCK_LARGE].count ||
 	       s[BLOCK_SMALL].current != BLOCK_NONE ||
 	       s[BLOCK_LARGE].current != BLOCK_NONE;
+}
+
+bool stock_low(const struct mtcp_context *x, uint32_t e)
+{
+	const struct stock *s = x->pair[e].stock;
+
+	return s[BLOCK_SMALL].count + s[BLOCK_LARGE].count <= RESERVE;
+}
+
+bool stock_serves(const struct mtcp_context *x, uint32_t e)
+{
+	return x->pair[e].dry ? !stock_low(x, e) : stock_any(x, e);
+}
+
+void stock_waited(struct mtcp_context *x, uint32_t e, bool came)
+{
+	struct pair *p = &x->pair[e];
+
+	if (came) {
+		p->patience_us = p->patience_us < PATIENCE_US / 2 ?
+					 p->patience_us * 2 : PATIENCE_US;
+		return;
+	}
+	p->dry = true;
+	p->patience_us = p->patience_us / 4 > PATIENCE_MIN_US ?
+				 p->patience_us / 4 : PATIENCE_MIN_US;
 }
 
 /* The current block of @cls, or a new one, or nothing. */

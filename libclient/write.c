@@ -10,12 +10,15 @@
  * stock without blocks.  Either way the engine is asked, and the socket is
  * writable again (EPOLLOUT) when it answers.
  *
- * The first bytes of a connection never stop for want of blocks: programs
- * rely on a header being taken whole.
+ * A socket below its limit takes at least something, as programs expect that
+ * were told it is writable: others leave it a reserve (stock.c), and with no
+ * block left it waits for the engine's next turn, but not for memory that is
+ * not there.  The first bytes of a connection are taken whole: programs rely on
+ * that of a header.
  */
 
 #define SYN_DATA_BYTES	1400u		/* what a SYN can carry, nearly */
-#define FIRST_WAIT_US	200000u		/* for blocks, on the first write */
+#define LOW_WAIT_US	10000u		/* then a blocking write goes on */
 
 bool conn_writable(const struct mtcp_context *x, const struct conn *c)
 {
@@ -23,7 +26,7 @@ bool conn_writable(const struct mtcp_context *x, const struct conn *c)
 		return stock_any(x, c->engine);
 	if (c->state != CONN_OPEN || c->flags & CONN_SHUT_WR)
 		return false;
-	return c->sent - c->acked < c->limit && stock_any(x, c->engine);
+	return c->sent - c->acked < c->limit && stock_serves(x, c->engine);
 }
 
 static uint32_t room_below_limit(const struct conn *c)
@@ -49,7 +52,7 @@ void conn_want_room(struct mtcp_context *x, struct conn *c)
 		return;
 	index = x->ids.slot[c->sockid].obj;
 	if (room_below_limit(c) || opts_deferred(c)) {
-		if (!stock_any(x, c->engine))
+		if (stock_low(x, c->engine))
 			starve(x, c, index);
 		return;
 	}
@@ -105,13 +108,13 @@ static void gather(struct cursor *from, uint8_t *to, size_t len)
 	}
 }
 
-/* As much of @len as limit and stock allow. */
+/* As much of @len as limit and stock allow; @all: with the reserve. */
 static size_t fill(struct mtcp_context *x, struct conn *c, uint32_t index,
-		   struct cursor *from, size_t len)
+		   struct cursor *from, size_t len, bool all)
 {
 	size_t done = 0;
 
-	while (done < len) {
+	while (done < len && (!done || all || !stock_low(x, c->engine))) {
 		size_t most = room_below_limit(c), n = len - done;
 		struct room r;
 		bool last;
@@ -152,17 +155,28 @@ static int may_write(const struct conn *c)
 	}
 }
 
-/* Waits a little for blocks, for a connection's first bytes. */
-static void wait_first(struct mtcp_context *x, struct conn *c)
+/* Waits a little for blocks; true: there are some. */
+static bool wait_blocks(struct mtcp_context *x, const struct conn *c)
 {
-	uint64_t until = now_us() + FIRST_WAIT_US;
+	uint32_t e = c->engine;
+	uint64_t until = now_us() + x->pair[e].patience_us;
+	int err = 0;
 
-	do {
-		stock_ask(x, c->engine);
+	if (x->pair[e].dry)
+		return false;
+	while (!err || err == -EINTR) {
+		stock_ask(x, e);
 		ctx_progress(x);
-		if (stock_any(x, c->engine) || c->state != CONN_OPEN)
-			return;
-	} while (ctx_sleep(x, until) == 0);
+		if (c->state != CONN_OPEN)
+			return false;
+		if (stock_any(x, e)) {
+			stock_waited(x, e, true);
+			return true;
+		}
+		err = ctx_sleep(x, until);
+	}
+	stock_waited(x, e, false);
+	return false;
 }
 
 static size_t total(const struct iovec *iov, int count)
@@ -183,14 +197,26 @@ static size_t write_first(struct mtcp_context *x, struct conn *c,
 		return 0;
 	connect_send(x, index, c->engine);
 	c->limit = SYN_DATA_BYTES;
-	len = fill(x, c, index, from, len);
+	len = fill(x, c, index, from, len, true);
 	c->limit = 0;			/* EVENT_CONNECTED tells it */
 	return len;
 }
 
-/* Nothing fits now.  0: try again; else why not. */
+/* The stock is low and this write has had its share: more comes, as a rule. */
+static int wait_share(struct mtcp_context *x, struct conn *c, uint64_t until)
+{
+	uint64_t end = now_us() + LOW_WAIT_US;
+	int err;
+
+	conn_want_room(x, c);
+	ctx_publish(x);
+	err = wait_more(x, end < until ? end : until);
+	return err == -EAGAIN && end < until ? 0 : err;
+}
+
+/* Nothing fits now; @some has been written.  0: try again; else why not. */
 static int write_wait(struct mtcp_context *x, struct conn *c, bool block,
-		      bool first, uint64_t until)
+		      bool first, bool some, uint64_t until)
 {
 	int err;
 
@@ -198,13 +224,14 @@ static int write_wait(struct mtcp_context *x, struct conn *c, bool block,
 	err = may_write(c);
 	if (err && !(err == -EAGAIN && block))
 		return err;
-	if ((!err || opts_deferred(c)) && conn_writable(x, c))
-		return 0;
-	if (first && !err && room_below_limit(c)) {
-		wait_first(x, c);
-		if (conn_writable(x, c))
+	if ((!err || opts_deferred(c)) && conn_writable(x, c)) {
+		if (!some || first || !stock_low(x, c->engine))
 			return 0;
+		return wait_share(x, c, until);
 	}
+	if ((first || !some) && !err && room_below_limit(c) &&
+	    (stock_any(x, c->engine) || wait_blocks(x, c)))
+		return 0;
 	conn_want_room(x, c);
 	ctx_publish(x);
 	return block ? wait_more(x, until) : -EAGAIN;
@@ -229,12 +256,12 @@ ssize_t conn_write(struct mtcp_context *x, int id, const struct iovec *iov,
 	while (!err && len) {
 		conn_use(x, s->obj);
 		if (c->state == CONN_OPEN)
-			done += fill(x, c, s->obj, &from, len - done);
+			done += fill(x, c, s->obj, &from, len - done, first);
 		else if (opts_deferred(c))
 			done += write_first(x, c, s->obj, &from, len);
 		if (done == len || (done && !block && !first))
 			break;
-		err = write_wait(x, c, block, first, until);
+		err = write_wait(x, c, block, first, done > 0, until);
 	}
 	if (done && done < len)
 		conn_want_room(x, c);

@@ -150,7 +150,7 @@ row_select()
 	            try:
 	                out[s] = out[s][s.send(out[s]):]
 	            except BlockingIOError:
-	                pass
+	                raise
 	            except OSError:
 	                out[s] = b""
 	END

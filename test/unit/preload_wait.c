@@ -299,7 +299,7 @@ static void *poll_out(void *arg)
 static void asks_again(void **state)
 {
 	struct reader r = { 0 };
-	char bytes[BLOCK_SMALL_BYTES] = { 0 };
+	char bytes[10 * BLOCK_SMALL_BYTES] = { 0 };
 	int other = table_sock(fds[1])->sock;
 	bool asked = false;
 	union fake_cmd c;
@@ -308,7 +308,7 @@ static void asks_again(void **state)
 	assert_int_equal(pthread_create(&r.thread, NULL, poll_out, &r), 0);
 	await_asleep(fds[0]);
 	big_lock();
-	fake_grant(&f, 0, 0, BLOCK_SMALL, 1);
+	fake_grant(&f, 0, 0, BLOCK_SMALL, 10);
 	ctx_progress(context_now());
 	assert_int_equal(mtcp_write(context_now(), other, bytes, sizeof(bytes)),
 			 sizeof(bytes));
