@@ -70,6 +70,15 @@ struct attach {
 	struct rss rss;
 };
 
+struct ctx_set {			/* numbers of contexts */
+	uint64_t bits[CONTEXTS_MAX / 64];
+};
+
+static inline void ctx_set_add(struct ctx_set *s, uint32_t ctx)
+{
+	s->bits[ctx / 64 % (CONTEXTS_MAX / 64)] |= 1ull << ctx % 64;
+}
+
 /* Everything of a process; one. */
 struct client {
 	pthread_mutex_t lock;
@@ -123,8 +132,8 @@ struct attach *attach_alloc(void);
  * descriptors; it holds all open sockets and is a member of all listeners.
  * The calls of all contexts must be over.  0 or -errno. */
 int fork_prepare(void);
-/* The child's attachment and its context there; NULL: there is no plan. */
-struct attach *fork_attach(uint32_t *ctx);
+/* The child's attachment and its contexts there; NULL: there is no plan. */
+struct attach *fork_attach(struct ctx_set *ctx);
 /* In the parent, after fork(): the child's things are the child's. */
 void fork_done(void);
 /* Sees to it that a plain fork() leaves the child without our sockets. */
@@ -355,7 +364,7 @@ struct mtcp_context {
 	 * called when ctx_sleep() has taken the bell, which another thread may
 	 * have armed; listeners are shared with children, and ask for
 	 * connections when used. */
-	void (*on_raise)(uint32_t id, uint32_t bits);
+	void (*on_raise)(struct mtcp_context *x, uint32_t id, uint32_t bits);
 	void (*on_slept)(void);
 	bool prefork;
 	struct ctx_stats stats, stats_last;
@@ -489,6 +498,12 @@ static inline void conn_use(struct mtcp_context *x, uint32_t index)
 		conn_fetch(x, index);
 }
 
+/* ---- move.c: sockets between contexts of this process ---- */
+
+/* Moves open connection @id to context @to and waits until it is there, with
+ * what is unread: its id there.  -errno: it stays as it is. */
+int conn_move(struct mtcp_context *x, int id, struct mtcp_context *to);
+
 /* ---- close.c ---- */
 
 /* The app lets go of a connection: with or without the engine knowing it. */
@@ -551,7 +566,8 @@ struct sock_opts *opts_copy(const struct sock_opts *o);
 
 struct attach_state {			/* process to process, one release */
 	int32_t ctl_fd, seg_fd, wake_fd[ENGINES_MAX];
-	uint32_t engines, client_id, tag, context, flags;
+	uint32_t engines, client_id, tag, flags;
+	struct ctx_set contexts;
 	uint64_t bytes, family;
 	uint32_t engine_cpu[ENGINES_MAX];
 	uint8_t rss_key[RSS_KEY_BYTES];
@@ -568,14 +584,16 @@ struct conn_state_record {
 
 /* @fd, or the same by a high number where the_client.fds_high asks for it. */
 int fd_high(int fd);
-void attach_export(const struct attach *at, uint32_t ctx,
+/* Below this none is ours. */
+int fd_lowest(void);
+void attach_export(const struct attach *at, const struct ctx_set *ctx,
 		   struct attach_state *out);
 /* The next exec() leaves its descriptors open, or not. */
 void attach_inherit(const struct attach *at, bool on);
 /* Becomes the_client.now; 0 or -errno. */
 int attach_import(const struct attach_state *in);
-/* Context @ctx of the old image; what is in it yet is closed. */
-void attach_end_context(struct mtcp_context *x, uint32_t ctx);
+/* The contexts of the old image; what is in them yet is closed. */
+void attach_end_contexts(struct mtcp_context *x, const struct ctx_set *ctx);
 /* False: it cannot go along. */
 bool conn_export(struct mtcp_context *x, const struct conn *c,
 		 struct conn_state_record *out);

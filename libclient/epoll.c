@@ -114,7 +114,7 @@ void slot_raise(struct mtcp_context *x, uint32_t id, uint32_t bits)
 	struct slot *s = &x->ids.slot[id];
 
 	if (x->on_raise)
-		x->on_raise(id, bits);
+		x->on_raise(x, id, bits);
 	if (!s->ep)
 		return;
 	s->edge |= bits;

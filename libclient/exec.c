@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,23 @@
 #define HIGH_FD		900u	/* ours, out of the way of a program's dup2() */
 #define SETTLE_US	1000000u
 
+static _Atomic int lowest = INT_MAX;
+
+static int keep(int fd)
+{
+	int was = atomic_load(&lowest);
+
+	while (fd >= 0 && fd < was &&
+	       !atomic_compare_exchange_weak(&lowest, &was, fd))
+		;
+	return fd;
+}
+
+int fd_lowest(void)
+{
+	return atomic_load_explicit(&lowest, memory_order_relaxed);
+}
+
 int fd_high(int fd)
 {
 	struct rlimit rl;
@@ -30,17 +48,17 @@ int fd_high(int fd)
 	int up;
 
 	if (!the_client.fds_high || fd < 0 || fd >= (int)HIGH_FD)
-		return fd;
+		return keep(fd);
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < 1024)
 		from = rl.rlim_cur / 8 * 7;
 	up = fcntl(fd, F_DUPFD_CLOEXEC, (int)from);
 	if (up < 0)
-		return fd;
+		return keep(fd);
 	close(fd);
-	return up;
+	return keep(up);
 }
 
-void attach_export(const struct attach *at, uint32_t ctx,
+void attach_export(const struct attach *at, const struct ctx_set *ctx,
 		   struct attach_state *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -53,7 +71,7 @@ void attach_export(const struct attach *at, uint32_t ctx,
 	out->family = at->family;
 	out->tag = at->tag;
 	out->flags = at->flags;
-	out->context = ctx;
+	out->contexts = *ctx;
 	memcpy(out->engine_cpu, at->engine_cpu, sizeof(out->engine_cpu));
 	memcpy(out->rss_key, at->rss.key, sizeof(out->rss_key));
 }
@@ -98,9 +116,11 @@ int attach_import(const struct attach_state *in)
 		munmap(base, in->bytes);
 		return -ENOMEM;
 	}
-	at->ctl_fd = in->ctl_fd;
-	at->seg_fd = in->seg_fd;
+	at->ctl_fd = keep(in->ctl_fd);
+	at->seg_fd = keep(in->seg_fd);
 	memcpy(at->wake_fd, in->wake_fd, sizeof(at->wake_fd));
+	for (uint32_t e = 0; e < in->engines; e++)
+		keep(at->wake_fd[e]);
 	at->base = base;
 	at->bytes = in->bytes;
 	at->engines = in->engines;
@@ -116,17 +136,22 @@ int attach_import(const struct attach_state *in)
 	return 0;
 }
 
-void attach_end_context(struct mtcp_context *x, uint32_t ctx)
+static void end_context(struct mtcp_context *x, uint32_t ctx)
 {
 	struct ctl_request req = { .type = CTL_CONTEXT_END,
 				   .context_end = { .context = ctx } };
 	struct ctl_reply reply;
 
-	if (!x->at)
-		return;
 	pthread_mutex_lock(&the_client.lock);
 	attach_request(x->at, &req, &reply, NULL, 0);
 	pthread_mutex_unlock(&the_client.lock);
+}
+
+void attach_end_contexts(struct mtcp_context *x, const struct ctx_set *ctx)
+{
+	for (uint32_t i = 0; x->at && i < CONTEXTS_MAX; i++)
+		if (ctx->bits[i / 64] >> i % 64 & 1)
+			end_context(x, i);
 }
 
 /* ---- connections ---- */

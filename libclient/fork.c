@@ -174,13 +174,15 @@ int fork_prepare(void)
 	return 0;
 }
 
-struct attach *fork_attach(uint32_t *ctx)
+struct attach *fork_attach(struct ctx_set *ctx)
 {
 	struct fork_plan *p = the_client.plan;
 
 	if (!p || !p->count)
 		return NULL;
-	*ctx = p->ctx[0].id;
+	*ctx = (struct ctx_set){ .bits = { 0 } };
+	for (uint32_t i = 0; i < p->count; i++)
+		ctx_set_add(ctx, p->ctx[i].id);
 	return p->at;
 }
 

@@ -27,6 +27,7 @@
 #define CONF	"/etc/mtcpd/run.conf"
 #define LIBRARY	"libmtcppreload.so"
 #define RULES	8192
+#define CONTEXTS 16		/* HOMES_MAX of the library */
 
 static char rules[RULES];
 
@@ -39,6 +40,7 @@ static void usage(FILE *to)
 "  -r, --rule RULE      a rule before those of the file, in the file's form:\n"
 "                       mtcpd|kernel listen|connect|any ADDRESS[/BITS]|* "
 "PORT[-PORT]|*\n"
+"  -n, --contexts N     up to N of mtcpd's contexts (1 - 16), for threads\n"
 "  -f, --fallback       run on the kernel where there is no mtcpd\n"
 "  -e, --explain        say for every socket which way it goes, and why\n"
 "  -h, --help           this text\n\n"
@@ -85,6 +87,38 @@ static void add_rule(const char *line, const char *where)
 	snprintf(rules + n, sizeof(rules) - n, "%s%s", n ? ";" : "", line);
 }
 
+/* Threads share so many contexts; what was said first counts. */
+static void set_contexts(const char *number, const char *where)
+{
+	char *end;
+	unsigned long n = strtoul(number, &end, 10);
+
+	if (*number < '0' || *number > '9' || end[strspn(end, " \t")] ||
+	    n < 1 || n > CONTEXTS) {
+		fprintf(stderr, "mtcp-run: %s: contexts is a number from 1 to "
+			"%d, not \"%s\"\n", where, CONTEXTS, number);
+		exit(125);
+	}
+	setenv("MTCP_RUN_CONTEXTS", number, 0);
+}
+
+/* A line that is a setting; false: it is a rule. */
+static bool setting(const char *line, const char *where)
+{
+	static const char key[] = "contexts";
+	const char *s = line + strspn(line, " \t");
+
+	if (strncmp(s, key, sizeof(key) - 1))
+		return false;
+	s += sizeof(key) - 1;
+	s += strspn(s, " \t");
+	if (*s != '=')
+		return false;
+	s++;
+	set_contexts(s + strspn(s, " \t"), where);
+	return true;
+}
+
 static void read_rules(const char *path, bool must)
 {
 	FILE *f = fopen(path, "re");
@@ -97,7 +131,8 @@ static void read_rules(const char *path, bool must)
 	}
 	while (fgets(line, sizeof(line), f)) {
 		line[strcspn(line, "#\n")] = 0;
-		if (strspn(line, " \t") != strlen(line))
+		if (strspn(line, " \t") != strlen(line) &&
+		    !setting(line, path))
 			add_rule(line, path);
 	}
 	fclose(f);
@@ -230,6 +265,7 @@ static int parse(int argc, char **argv, const char **config)
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "rule", required_argument, NULL, 'r' },
+		{ "contexts", required_argument, NULL, 'n' },
 		{ "fallback", no_argument, NULL, 'f' },
 		{ "explain", no_argument, NULL, 'e' },
 		{ "help", no_argument, NULL, 'h' },
@@ -237,13 +273,17 @@ static int parse(int argc, char **argv, const char **config)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "+c:r:feh", options, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "+c:r:n:feh", options, NULL)) != -1)
 		switch (c) {
 		case 'c':
 			*config = optarg;
 			break;
 		case 'r':
 			add_rule(optarg, "--rule");
+			break;
+		case 'n':
+			unsetenv("MTCP_RUN_CONTEXTS");
+			set_contexts(optarg, "--contexts");
 			break;
 		case 'f':
 			setenv("MTCP_RUN_FALLBACK", "1", 1);

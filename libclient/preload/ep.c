@@ -49,6 +49,7 @@ struct epset {
 	uint32_t both;		/* watches that the kernel has too */
 	uint32_t in_kernel;	/* threads asleep there */
 	uint32_t turn;
+	bool waited;		/* its home is a waiting thread's */
 };
 
 static void dequeue(struct watch *w)
@@ -129,10 +130,20 @@ void epset_free(struct file *f)
 	f->set = NULL;
 }
 
-struct file *epset_new(int fd)
+bool epset_idle(const struct file *f)
+{
+	return !f->set->watches && !f->set->in_kernel;
+}
+
+void epset_forked(struct file *f)
+{
+	f->set->in_kernel = 0;
+}
+
+struct file *epset_new(int fd, uint32_t home)
 {
 	struct epset *s = calloc(1, sizeof(*s));
-	struct file *f = s ? file_new(fd, FILE_EPOLL) : NULL;
+	struct file *f = s ? file_new(fd, FILE_EPOLL, home) : NULL;
 
 	if (!f) {
 		free(s);
@@ -144,7 +155,13 @@ struct file *epset_new(int fd)
 	return f;
 }
 
-static int kick_fd = -1;
+static int kick_fd;
+static pthread_once_t kick_once = PTHREAD_ONCE_INIT;
+
+static void open_kick(void)
+{
+	kick_fd = eventfd(1, EFD_CLOEXEC);
+}
 
 static void kick(struct epset *s)
 {
@@ -154,8 +171,7 @@ static void kick(struct epset *s)
 		kick(w->set);
 	if (!s->in_kernel)
 		return;
-	if (kick_fd < 0)
-		kick_fd = eventfd(1, EFD_CLOEXEC);
+	pthread_once(&kick_once, open_kick);
 	real()->epoll_ctl(s->fd, EPOLL_CTL_ADD, kick_fd, &ev);
 }
 
@@ -247,6 +263,7 @@ static int add(struct epset *s, struct file *f, int fd,
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
+	f->in_set = true;
 	w->f = f;
 	w->set = s;
 	w->fd = fd;
@@ -299,20 +316,22 @@ static int change(struct epset *s, struct file *f, int op, int fd,
 	return 0;
 }
 
-/* The lock is held; 1: it is the kernel's matter alone. */
+#define KERNELS	1	/* it is the kernel's matter alone */
+#define ELSEWHERE 2	/* it has another home, and another lock */
+
+/* The set's lock is held. */
 static int control(struct file *e, int op, int fd, struct epoll_event *ev)
 {
-	struct file *f;
+	struct file *f = table_at(fd);
 
-	inside = false;
-	f = table_peek(fd);
-	inside = true;
 	if (f == e)
 		f = NULL;
+	if (f && !home_is_held(f->home))
+		return op == EPOLL_CTL_ADD ? ELSEWHERE : -ENOENT;
 	if (!f && op == EPOLL_CTL_ADD && sock_pending(fd))
-		f = file_new(fd, FILE_PENDING);
+		f = file_new(fd, FILE_PENDING, e->home);
 	if (!f)
-		return 1;
+		return KERNELS;
 	if (op != EPOLL_CTL_DEL && !ev)
 		return -EFAULT;
 	if (op != EPOLL_CTL_DEL && ev->events & EPOLLEXCLUSIVE &&
@@ -323,21 +342,45 @@ static int control(struct file *e, int op, int fd, struct epoll_event *ev)
 	       change(e->set, f, op, fd, ev) : -EINVAL;
 }
 
-PUBLIC int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
+/*
+ * A set without members of ours goes to the home of the thread that waits on
+ * it, or until one has, of that which puts in the first.
+ */
+static struct file *lock_set(int ep, bool wait)
 {
 	struct file *e = table_lock_set(ep);
-	int err;
 
+	if (!e || e->set->watches || (e->set->waited && !wait))
+		return e;
+	e->set->waited = wait;
+	if (home_is_held(home_self()) || !epset_idle(e))
+		return e;
+	home_unlock();
+	home_move(ep, home_self());
+	return table_lock_set(ep);
+}
+
+PUBLIC int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
+{
+	struct file *e = lock_set(ep, false);
+	int err = ELSEWHERE;
+
+	while (e && (err = control(e, op, fd, ev)) == ELSEWHERE) {
+		uint32_t home = e->home;
+
+		home_unlock();
+		home_bring(fd, home);
+		e = table_lock_set(ep);
+	}
 	if (!e)
 		return real()->epoll_ctl(ep, op, fd, ev);
-	err = control(e, op, fd, ev);
-	if (err == 1) {
+	if (err == KERNELS) {
 		err = real()->epoll_ctl(ep, op, fd, ev) ? -errno : 0;
 		/* who sleeps on the set may not have asked the kernel */
 		if (!err && op == EPOLL_CTL_ADD && !e->set->kernel++)
 			file_wake(e);
 	}
-	big_unlock();
+	home_unlock();
 	if (!err)
 		return 0;
 	errno = -err;
@@ -350,9 +393,9 @@ PUBLIC int epoll_create1(int flags)
 
 	if (fd < 0 || inside)
 		return fd;
-	big_lock();
-	epset_new(fd);
-	big_unlock();
+	home_lock(home_self());
+	epset_new(fd, home_self());
+	home_unlock();
 	return fd;
 }
 
@@ -403,10 +446,10 @@ static void cancelled_in_kernel(void *p)
 {
 	struct file *e = p;
 
-	big_lock();
+	file_lock(e);
 	e->set->in_kernel--;
 	file_put(e);
-	big_unlock();
+	home_unlock();
 }
 
 static int wait_kernel(struct file *e, struct epoll_event *ev, int max,
@@ -418,10 +461,10 @@ static int wait_kernel(struct file *e, struct epoll_event *ev, int max,
 
 	e->set->in_kernel++;
 	pthread_cleanup_push(cancelled_in_kernel, e);
-	big_unlock();
+	home_unlock();
 	n = real()->epoll_pwait(e->set->fd, ev, max, ms, mask);
 	err = errno;
-	big_lock();
+	file_lock(e);
 	pthread_cleanup_pop(0);
 	e->set->in_kernel--;
 	errno = err;
@@ -431,12 +474,13 @@ static int wait_kernel(struct file *e, struct epoll_event *ev, int max,
 static int sleep_on(struct file *e, uint64_t until, const sigset_t *mask,
 		    bool kernel)
 {
-	struct pollfd k[4] = { { .fd = e->set->fd, .events = POLLIN } };
+	struct pollfd k[1 + WAIT_FDS];
 	struct link l;
 	int err;
 
+	k[0] = (struct pollfd){ .fd = e->set->fd, .events = POLLIN };
 	link_add(&l, e, waiter_self());
-	err = wait_sleep(waiter_self(), k, kernel ? 1 : 0, until, mask);
+	err = wait_sleep(e->home, k, kernel ? 1 : 0, until, mask);
 	link_del(&l, e);
 	return e->fds ? err : -EBADF;
 }
@@ -466,7 +510,7 @@ static int look(struct file *e, struct epoll_event *ev, int max)
 	bool twice = false;
 	int n, k;
 
-	ctx_progress(context_now());
+	group_progress();
 	n = harvest(s, ev, max, &twice);
 	if (n == max || (n && ++s->turn % KERNEL_TURN) || !has_kernel(s))
 		return n;
@@ -481,7 +525,7 @@ static int look(struct file *e, struct epoll_event *ev, int max)
 /* Has the set nothing that the kernel could not watch alone? */
 static bool all_kernel(const struct epset *s)
 {
-	return !s->live || !context_now();
+	return !s->live || !context_any();
 }
 
 static int wait_locked(struct file *e, struct epoll_event *ev, int max,
@@ -511,7 +555,7 @@ static int wait_locked(struct file *e, struct epoll_event *ev, int max,
 PUBLIC int epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 		       const sigset_t *mask)
 {
-	struct file *e = max > 0 && ev ? table_lock_set(ep) : NULL;
+	struct file *e = max > 0 && ev ? lock_set(ep, true) : NULL;
 	int n;
 
 	if (!e)
@@ -520,7 +564,7 @@ PUBLIC int epoll_pwait(int ep, struct epoll_event *ev, int max, int timeout,
 	n = wait_locked(e, ev, max, timeout ? until_from_ms(timeout) : 0,
 			mask);
 	file_put(e);
-	big_unlock();
+	home_unlock();
 	if (n >= 0)
 		return n;
 	errno = -n;

@@ -53,12 +53,20 @@ static bool inheritable(int fd)
 	return flags >= 0 && !(flags & FD_CLOEXEC);
 }
 
+/* Contexts attach one after the other when mtcpd has been restarted: those of
+ * the attachment of the first one go along. */
+struct attach *exec_attach(void)
+{
+	for (uint32_t i = 0; i < home_limit(); i++)
+		if (home_context(i) && home_context(i)->at)
+			return home_context(i)->at;
+	return NULL;
+}
+
 bool exec_any(void)
 {
 	struct file *f;
 
-	if (!context_now() || !context_now()->at)
-		return false;
 	for (int fd = 0; fd < table_top(); fd++) {
 		f = table_at(fd);
 		if (f && f->sock >= 0 && inheritable(fd))
@@ -82,12 +90,12 @@ static bool export_listener(const struct listener *l,
 static bool export_file(const struct file *f, int fd, bool ours,
 			struct state_file *out)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(f);
 	const struct slot *s = &x->ids.slot[f->sock];
 	struct stat st;
 
 	memset(out, 0, sizeof(*out));
-	if (fstat(fd, &st))
+	if (!x->at || fstat(fd, &st))
 		return false;
 	out->dev = st.st_dev;
 	out->inode = st.st_ino;
@@ -127,7 +135,7 @@ static uint32_t write_files(int fd, bool spawn)
 	return count;
 }
 
-int exec_write(const struct attach *at, uint32_t ctx, bool spawn)
+int exec_write(const struct attach *at, const struct ctx_set *ctx, bool spawn)
 {
 	struct state_head h = { .magic = STATE_MAGIC, .head_bytes = sizeof(h),
 				.file_bytes = sizeof(struct state_file) };
@@ -153,23 +161,42 @@ int exec_write(const struct attach *at, uint32_t ctx, bool spawn)
 struct passing {
 	bool locked;
 	int fd;			/* the state, or negative */
+	struct attach *at;
 };
+
+/* All that was written and read is said; the contexts of @at. */
+static struct ctx_set settle(const struct attach *at)
+{
+	struct ctx_set set = { .bits = { 0 } };
+
+	for (uint32_t i = 0; i < home_limit(); i++) {
+		struct mtcp_context *x = home_context(i);
+
+		if (!x || !x->at)
+			continue;
+		read_flush_all(x);
+		stock_give_up(x);
+		ctx_publish(x);
+		if (x->at == at)
+			ctx_set_add(&set, x->id);
+	}
+	return set;
+}
 
 static struct passing pass_begin(void)
 {
 	struct passing p = { .fd = -1 };
-	struct mtcp_context *x = context_now();
+	struct ctx_set set;
 
-	if (inside || !x || !own_process())
+	if (inside || !context_any() || !own_process())
 		return p;
-	big_lock();
+	all_lock();
 	p.locked = true;
-	if (!exec_any())
+	p.at = exec_attach();
+	if (!p.at || !exec_any())
 		return p;
-	read_flush_all(x);
-	stock_give_up(x);
-	ctx_publish(x);
-	p.fd = exec_write(x->at, x->id, false);
+	set = settle(p.at);
+	p.fd = exec_write(p.at, &set, false);
 	return p;
 }
 
@@ -180,10 +207,10 @@ static int pass_end(struct passing p)
 
 	if (p.fd >= 0) {
 		real()->close(p.fd);
-		attach_inherit(context_now()->at, false);
+		attach_inherit(p.at, false);
 	}
 	if (p.locked)
-		big_unlock();
+		all_unlock();
 	errno = saved;
 	return -1;
 }
@@ -340,7 +367,7 @@ static struct file *import_file(struct mtcp_context *x, int fd,
 {
 	int id = in->kind == FILE_LISTENER ? import_listener(x, in) :
 					     conn_import(x, &in->c);
-	struct file *f = id >= 0 ? file_new(fd, FILE_STREAM) : NULL;
+	struct file *f = id >= 0 ? file_new(fd, FILE_STREAM, 0) : NULL;
 
 	if (!f)
 		return NULL;
@@ -390,11 +417,11 @@ static void adopt(const struct state_head *h, const struct state_file *all)
 	if (fd == fds || !made || attach_import(&h->at)) {
 		drop_fds(h);
 	} else {
-		x = the_context();
+		x = home_open(0);
 		if (x)
 			import_all(x, all, made, h->count, fds);
 		if (x)
-			attach_end_context(x, h->at.context);
+			attach_end_contexts(x, &h->at.contexts);
 	}
 	free(made);
 }
@@ -405,7 +432,7 @@ void exec_adopt(void)
 	struct state_head h;
 	int fd;
 
-	big_lock();
+	home_lock(0);
 	fd = find_state(&h);
 	all = fd >= 0 ? read_files(fd, &h) : NULL;
 	if (all)
@@ -413,5 +440,5 @@ void exec_adopt(void)
 	free(all);
 	if (fd >= 0)
 		real()->close(fd);
-	big_unlock();
+	home_unlock();
 }

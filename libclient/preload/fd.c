@@ -26,12 +26,11 @@ PUBLIC int close(int fd)
 
 	if (!table_peek(fd))
 		return fd_is_internal(fd) ? fail(EBADF) : real()->close(fd);
-	if (!own_process())
+	if (!own_process() || !table_lock_any(fd))
 		return real()->close(fd);
-	big_lock();
 	file_drop(fd);
 	err = real()->close(fd);
-	big_unlock();
+	home_unlock();
 	return err;
 }
 
@@ -39,7 +38,7 @@ PUBLIC int close_range(unsigned int a, unsigned int b, int flags)
 {
 	int err = 0;
 
-	if (flags || !context_now())
+	if (flags || !context_any())
 		return real()->close_range(a, b, flags);
 	for (unsigned int i = a; i <= b && i < PRELOAD_FDS; i++) {
 		bool ours = table_peek((int)i), keep = fd_is_internal((int)i);
@@ -62,35 +61,40 @@ PUBLIC void closefrom(int from)
 	close_range((unsigned int)from, ~0u, 0);
 }
 
-/* @fd's file; a socket that may become mtcpd's by either number gets one. */
+/* @fd's file, locked, or NULL; a socket that may become mtcpd's by either number
+ * gets one. */
 static struct file *file_to_copy(int fd)
 {
-	struct file *f = table_peek(fd);
-
-	if (f || inside || !sock_pending(fd))
-		return f;
-	big_lock();
-	f = file_new(fd, FILE_PENDING);
-	big_unlock();
-	return f;
+	if (table_peek(fd) || inside)
+		return table_lock_any(fd);
+	if (!sock_pending(fd))
+		return NULL;
+	home_lock(home_self());
+	if (file_new(fd, FILE_PENDING, home_self()))
+		return table_at(fd);
+	home_unlock();
+	return NULL;
 }
 
 /* @to is a copy of @fd from now on, if the kernel says so. */
 static int copied(int fd, int to)
 {
 	struct file *f;
+	bool ours;
 
 	if (to < 0 || to == fd || !own_process())
 		return to;
-	f = file_to_copy(fd);
-	if (!f && !table_peek(to))
+	if (table_lock_any(to)) {
+		file_drop(to);
+		home_unlock();
+	}
+	f = (uint32_t)to < PRELOAD_FDS ? file_to_copy(fd) : NULL;
+	if (!f)
 		return to;
-	big_lock();
-	file_drop(to);
-	if (f)
-		file_add(f, to);
-	big_unlock();
-	if (f && f->sock >= 0)
+	file_add(f, to);
+	ours = f->sock >= 0;
+	home_unlock();
+	if (ours)
 		stdio_adopt(to);
 	return to;
 }
@@ -123,7 +127,7 @@ static int set_flags(int fd, long flags)
 		return real()->fcntl(fd, F_SETFL, flags);
 	f->nonblock = flags & O_NONBLOCK;
 	err = real()->fcntl(fd, F_SETFL, f->both ? flags | O_NONBLOCK : flags);
-	big_unlock();
+	home_unlock();
 	return err;
 }
 
@@ -183,7 +187,7 @@ static int ioctl_sock(struct file *f, int fd, unsigned long request,
 			return 0;
 		return real()->ioctl(fd, request, arg);
 	}
-	if (mtcp_socket_ioctl(context_now(), f->sock, (int)request, arg) == 0)
+	if (mtcp_socket_ioctl(file_context(f), f->sock, (int)request, arg) == 0)
 		return 0;
 	return request == FIONREAD ? -1 : real()->ioctl(fd, request, arg);
 }
@@ -202,7 +206,7 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	if (!f)
 		return real()->ioctl(fd, request, arg);
 	err = ioctl_sock(f, fd, request, arg);
-	big_unlock();
+	home_unlock();
 	return err;
 }
 
@@ -233,7 +237,7 @@ static int set_option(struct file *f, int fd, int level, int name,
 			f->snd_us = us;
 		return 0;
 	}
-	if (mtcp_setsockopt(context_now(), f->sock, level, name, v, n) == 0)
+	if (mtcp_setsockopt(file_context(f), f->sock, level, name, v, n) == 0)
 		return 0;
 	if (errno != ENOPROTOOPT && errno != EOPNOTSUPP)
 		return -1;
@@ -249,7 +253,7 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 		return real()->setsockopt(fd, level, name, v, n);
 	err = file_fetch(f) ? fail(EBADF) :
 	      set_option(f, fd, level, name, v, n);
-	big_unlock();
+	home_unlock();
 	return err;
 }
 
@@ -270,7 +274,7 @@ static int get_option(struct file *f, int fd, int level, int name, void *v,
 		return 0;
 	}
 	if (!time_option(level, name) &&
-	    mtcp_getsockopt(context_now(), f->sock, level, name, v, n) == 0)
+	    mtcp_getsockopt(file_context(f), f->sock, level, name, v, n) == 0)
 		return 0;
 	return real()->getsockopt(fd, level, name, v, n);
 }
@@ -282,9 +286,9 @@ PUBLIC int getsockopt(int fd, int level, int name, void *v, socklen_t *n)
 
 	if (!f)
 		return real()->getsockopt(fd, level, name, v, n);
-	ctx_progress(context_now());
+	ctx_progress(file_context(f));
 	err = file_fetch(f) ? fail(EBADF) :
 	      get_option(f, fd, level, name, v, n);
-	big_unlock();
+	home_unlock();
 	return err;
 }

@@ -29,7 +29,7 @@ static size_t iov_bytes(const struct iovec *iov, int count)
 /* What a dead connection says: its error once, then the end of the stream. */
 static int dead(struct file *f, bool write)
 {
-	struct conn *c = ctx_conn(context_now(), f->sock);
+	struct conn *c = ctx_conn(file_context(f), f->sock);
 	int err;
 
 	if (!c)
@@ -55,7 +55,7 @@ static ssize_t take_once(struct file *f, const struct iovec *iov, int count,
 		errno = err;
 		return err ? -1 : 0;
 	}
-	return read_iov(context_now(), f->sock, iov, count, flags & MSG_PEEK);
+	return read_iov(file_context(f), f->sock, iov, count, flags & MSG_PEEK);
 }
 
 static int bad_pieces(const struct iovec *iov, int count)
@@ -142,7 +142,7 @@ static ssize_t take_all(struct file *f, const struct iovec *iov, int count,
 /* MSG_PEEK and MSG_WAITALL: is all there that will be? */
 static bool all_there(struct file *f, size_t bytes)
 {
-	const struct conn *c = ctx_conn(context_now(), f->sock);
+	const struct conn *c = ctx_conn(file_context(f), f->sock);
 
 	return !c || c->state != CONN_OPEN || c->flags & CONN_FIN ||
 	       c->rx_bytes >= bytes;
@@ -222,7 +222,7 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 		err = file_fetch(f) ? EBADF : dead(f, true);
 		if (err > 0)
 			break;
-		n = mtcp_writev(context_now(), f->sock, iov, count);
+		n = mtcp_writev(file_context(f), f->sock, iov, count);
 		if (n < 0 && errno != EAGAIN) {
 			err = errno;
 			break;
@@ -255,20 +255,20 @@ static void cork(struct file *f, bool on)
 	socklen_t n = sizeof(was);
 
 	if (on && (f->more ||
-		   mtcp_getsockopt(context_now(), f->sock, IPPROTO_TCP,
+		   mtcp_getsockopt(file_context(f), f->sock, IPPROTO_TCP,
 				   TCP_CORK, &was, &n) || was))
 		return;
-	f->more = on && mtcp_setsockopt(context_now(), f->sock, IPPROTO_TCP,
+	f->more = on && mtcp_setsockopt(file_context(f), f->sock, IPPROTO_TCP,
 					TCP_CORK, &v, sizeof(v)) == 0;
 	if (!on)
-		mtcp_setsockopt(context_now(), f->sock, IPPROTO_TCP, TCP_CORK,
+		mtcp_setsockopt(file_context(f), f->sock, IPPROTO_TCP, TCP_CORK,
 				&v, sizeof(v));
 	errno = saved;
 }
 
 static ssize_t give_nothing(struct file *f)
 {
-	const struct conn *c = ctx_conn(context_now(), f->sock);
+	const struct conn *c = ctx_conn(file_context(f), f->sock);
 	int err = dead(f, true);
 
 	if (err < 0 && c && c->flags & CONN_SHUT_WR)
@@ -310,7 +310,7 @@ static ssize_t give_end(ssize_t n, int flags)
 {
 	bool broken = n < 0 && errno == EPIPE && !(flags & MSG_NOSIGNAL);
 
-	big_unlock();
+	home_unlock();
 	if (broken) {
 		raise(SIGPIPE);
 		errno = EPIPE;
@@ -345,7 +345,7 @@ static ssize_t take_pieces(struct file *f, const struct iovec *iov, int count,
 		n = take_away(f, iov_bytes(iov, count), flags);
 	else
 		n = take(f, iov, count, flags);
-	big_unlock();
+	home_unlock();
 	return n;
 }
 
@@ -411,7 +411,7 @@ PUBLIC ssize_t readv(int fd, const struct iovec *iov, int count)
 	if (!f)
 		return real()->readv(fd, iov, count);
 	if (!bad_pieces(iov, count) && !iov_bytes(iov, count)) {
-		big_unlock();
+		home_unlock();
 		return 0;
 	}
 	return take_pieces(f, iov, count, 0);
@@ -424,7 +424,7 @@ PUBLIC ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	if (!f)
 		return real()->recvmsg(fd, m, flags);
 	if (m->msg_iovlen > UIO_MAXIOV) {
-		big_unlock();
+		home_unlock();
 		errno = EMSGSIZE;
 		return -1;
 	}
@@ -482,7 +482,7 @@ PUBLIC ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	struct file *f = table_lock(fd);
 
 	if (f && m->msg_iovlen > UIO_MAXIOV) {
-		big_unlock();
+		home_unlock();
 		errno = EMSGSIZE;
 		return -1;
 	}

@@ -5,25 +5,18 @@
 #include <unistd.h>
 
 /*
- * The context is made at the first listen() or connect() that goes to mtcpd,
- * so a program that needs none never attaches.  It ends with the process: the
- * daemon hears the hang-up.
+ * A context is made at the first listen() or connect() that goes to mtcpd, so a
+ * program that needs none never attaches.  It ends with the process: the daemon
+ * hears the hang-up.
  */
 
-void wait_forked(void);
 bool waiter_is(int fd);
 
-static struct mtcp_context *_Atomic context;
 static _Atomic pid_t owner;		/* 0: not started yet */
 
-struct mtcp_context *context_now(void)
+static void raised(struct mtcp_context *x, uint32_t id, uint32_t bits)
 {
-	return atomic_load_explicit(&context, memory_order_acquire);
-}
-
-static void raised(uint32_t id, uint32_t bits)
-{
-	struct file *f = file_of_sock(id);
+	struct file *f = file_of_sock(x, id);
 
 	if (!f)
 		return;
@@ -38,11 +31,8 @@ static void raised(uint32_t id, uint32_t bits)
  */
 static void before_fork(void)
 {
-	struct mtcp_context *x;
-
-	big_lock();
-	x = context_now();
-	if (x && x->at && x->ids.used && fork_prepare())
+	all_lock();
+	if (contexts_use() && fork_prepare())
 		fprintf(stderr, "mtcp: no sockets in the child: %s\n",
 			the_client.text);
 }
@@ -50,39 +40,54 @@ static void before_fork(void)
 static void after_fork(void)
 {
 	fork_done();
-	big_unlock();
+	all_unlock();
 }
 
 static void in_child(void)
 {
 	atomic_store(&owner, getpid());
-	wait_forked();
-	big_unlock();
+	groups_forked();
+	wait_forked_self();
+	all_unlock();
 }
 
-struct mtcp_context *the_context(void)
+bool contexts_use(void)
 {
-	struct mtcp_conf conf = { .num_cores = 1,
+	for (uint32_t i = 0; i < home_limit(); i++) {
+		const struct mtcp_context *x = home_context(i);
+
+		if (x && x->at && x->ids.used)
+			return true;
+	}
+	return false;
+}
+
+/* Once: children may have lost the environment (nginx empties it). */
+static int client_start(void)
+{
+	struct mtcp_conf conf = { .num_cores = (int)home_limit(),
 				  .max_concurrency = PRELOAD_FDS };
 	const char *path = getenv(CTL_SOCKET_ENV);
-	struct mtcp_context *x = context_now();
 
-	if (x)
-		return x;
 	mtcp_setconf(&conf);
-	/* Children may have lost the environment (nginx empties it). */
 	if (path && *path)
 		snprintf(the_settings.socket_path,
 			 sizeof(the_settings.socket_path), "%s", path);
-	if (mtcp_init(NULL))
+	return mtcp_init(NULL);
+}
+
+struct mtcp_context *context_open(uint32_t home)
+{
+	struct mtcp_context *x;
+
+	if (!the_client.inited && client_start())
 		return NULL;
-	x = mtcp_create_context(0);
+	x = mtcp_create_context((int)home);
 	if (!x)
 		return NULL;
 	x->on_raise = raised;
 	x->on_slept = wait_bell_taken;
 	x->prefork = true;
-	atomic_store_explicit(&context, x, memory_order_release);
 	return x;
 }
 
@@ -93,6 +98,7 @@ __attribute__((constructor)) static void start(void)
 	atomic_store(&owner, getpid());
 	fork_watch();	/* registered first: its locks are the inner ones */
 	pthread_atfork(before_fork, after_fork, in_child);
+	homes_start(policy_contexts());
 	the_client.fds_high = true;
 	exec_adopt();
 }
@@ -118,20 +124,23 @@ static bool contexts_own(const struct mtcp_context *x, int fd)
 	return false;
 }
 
-/* Under the lock: the attachment may be lost at any moment. */
+/* Under the lock: the attachment may be lost at any moment.  Ours are high. */
 bool fd_is_internal(int fd)
 {
-	const struct mtcp_context *x = context_now();
-	bool yes;
+	bool yes = false;
 
 	if (inside)
 		return false;
 	if (waiter_is(fd))
 		return true;
-	if (!x)
+	if (fd < fd_lowest() || !context_any())
 		return false;
-	big_lock();
-	yes = contexts_own(x, fd);
-	big_unlock();
+	for (uint32_t i = 0; i < home_limit() && !yes; i++) {
+		if (!home_context(i))
+			continue;
+		home_lock(i);
+		yes = contexts_own(home_context(i), fd);
+		home_unlock();
+	}
 	return yes;
 }

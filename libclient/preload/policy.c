@@ -169,6 +169,15 @@ bool policy_fallback(void)
 	return getenv("MTCP_RUN_FALLBACK") != NULL;
 }
 
+/* As mtcp-run read it; a number, or nothing: one. */
+uint32_t policy_contexts(void)
+{
+	const char *env = getenv("MTCP_RUN_CONTEXTS");
+	unsigned long n = env ? strtoul(env, NULL, 10) : 1;
+
+	return n < 1 ? 1 : n > HOMES_MAX ? HOMES_MAX : (uint32_t)n;
+}
+
 void explain(int fd, const char *call, const struct sockaddr_in *in,
 	     bool mtcpd, const char *why)
 {

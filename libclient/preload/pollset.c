@@ -19,7 +19,7 @@ static struct file *ours(int fd)
 {
 	struct file *f = table_peek(fd);
 
-	return f && (f->sock >= 0 || (f->set && context_now())) ? f : NULL;
+	return f && (f->sock >= 0 || (f->set && context_any())) ? f : NULL;
 }
 
 static bool any_ours(const struct pollfd *p, nfds_t n)
@@ -35,15 +35,48 @@ struct round {
 	struct file **f;
 	struct link *l;
 	nfds_t n;
+	uint32_t home;		/* under whose lock all of ours are */
 	bool kernel;		/* has members of the kernel */
 };
+
+/* A home whose lock is held: which of ours it does not cover; NULL: none. */
+static const struct pollfd *strange(const struct round *r)
+{
+	for (nfds_t i = 0; i < r->n; i++) {
+		const struct file *f = table_at(r->p[i].fd);
+
+		if (f && (f->sock >= 0 || f->set) && !home_is_held(f->home))
+			return &r->p[i];
+	}
+	return NULL;
+}
+
+/* Locks the home of the first of ours, and brings the others there. */
+static void lock_round(struct round *r)
+{
+	const struct pollfd *other;
+	struct file *f = NULL;
+
+	for (nfds_t i = 0; i < r->n && !f; i++)
+		f = ours(r->p[i].fd);
+	r->home = f ? f->home : home_self();
+	home_lock(r->home);
+	while ((other = strange(r)) != NULL) {
+		home_unlock();
+		home_bring(other->fd, r->home);
+		home_lock(r->home);
+	}
+}
 
 /* The lock is held. */
 static void split(struct round *r)
 {
 	inside = false;
-	for (nfds_t i = 0; i < r->n; i++)
+	for (nfds_t i = 0; i < r->n; i++) {
 		r->f[i] = ours(r->p[i].fd);
+		if (r->f[i] && !home_is_held(r->f[i]->home))
+			r->f[i] = NULL;		/* made this moment */
+	}
 	inside = true;
 	for (nfds_t i = 0; i < r->n; i++) {
 		r->k[i] = r->p[i];
@@ -66,7 +99,7 @@ static void want(struct round *r)
 	for (nfds_t i = 0; i < r->n; i++)
 		if (r->f[i])
 			file_want(r->f[i], (uint32_t)r->p[i].events);
-	ctx_publish(context_now());
+	group_publish();
 }
 
 static int look(struct round *r)
@@ -74,7 +107,7 @@ static int look(struct round *r)
 	const struct timespec now = { 0 };
 	int count = 0;
 
-	ctx_progress(context_now());
+	group_progress();
 	for (nfds_t i = 0; i < r->n; i++)
 		r->k[i].revents = 0;
 	if (r->kernel && real()->ppoll(r->k, r->n, &now, NULL) < 0)
@@ -109,7 +142,7 @@ static int rounds(struct round *r, uint64_t until, const sigset_t *mask)
 		for (nfds_t i = 0; i < r->n; i++)
 			if (r->f[i])
 				link_add(&r->l[i], r->f[i], w);
-		err = wait_sleep(w, r->k, r->n, until, mask);
+		err = wait_sleep(r->home, r->k, r->n, until, mask);
 		for (nfds_t i = 0; i < r->n; i++)
 			if (r->f[i])
 				link_del(&r->l[i], r->f[i]);
@@ -124,17 +157,17 @@ static int mixed(struct pollfd *p, nfds_t n, uint64_t until,
 	struct round r = { .p = p, .n = n };
 	int count = -ENOMEM;
 
-	r.k = malloc((n + 3) * sizeof(*r.k));
+	r.k = malloc((n + WAIT_FDS) * sizeof(*r.k));
 	r.f = malloc(n * sizeof(struct file *));
 	r.l = malloc(n * sizeof(*r.l));
 	if (r.k && r.f && r.l) {
-		big_lock();
+		lock_round(&r);
 		split(&r);
 		count = rounds(&r, until, mask);
 		for (nfds_t i = 0; i < n; i++)
 			if (r.f[i])
 				file_put(r.f[i]);
-		big_unlock();
+		home_unlock();
 	}
 	free(r.k);
 	free(r.f);
@@ -246,7 +279,7 @@ PUBLIC int pselect(int n, fd_set *r, fd_set *w, fd_set *e,
 	nfds_t count;
 	int found;
 
-	if (inside || n <= 0 || !context_now())
+	if (inside || n <= 0 || !context_any())
 		return real()->pselect(n, r, w, e, ts, mask);
 	p = malloc((size_t)n * sizeof(*p));
 	if (!p) {

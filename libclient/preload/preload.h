@@ -3,7 +3,7 @@
  *
  *	program --libc's names--> interposers --+--> the kernel (next in line)
  *	                             |          |
- *	                   table: fd -> file ---+--> the process's one context
+ *	                   table: fd -> file ---+--> a home's context
  *	                             |  ^
  *	         watches of epoll sets  '-- on_raise(): wakes waiters, marks ready
  *
@@ -23,11 +23,23 @@
  * exec       The attachment goes along, and a list of what is whose (exec.c).
  *
  * Invariant  table[fd] names a file exactly while the program has fd open.
+ *            Whose members a set has, and what sleeps on them, is of one group.
  * Memory     A file's memory stays a file's, so that who looks without the lock
  *            (table_peek) reads an old truth at worst, and asks again under it.
- * Threads    One lock, held by no sleeper.  A sleeping thread waits on its own
- *            eventfd; one of them, the leader, watches the context's pipe too,
- *            and wakes the others for what it finds (wait.c).
+ * Homes      A context with its sockets' files is a home; run.conf says how many
+ *            there are at most.  Threads have homes in turn: what a thread
+ *            makes is of its home.  Any thread may use any file, under its
+ *            home's lock, which only those that use its files ever take.
+ * Groups     What lies in one epoll set or poll() must be under one lock.  An
+ *            open connection moves to the home where it is wanted, by a take
+ *            as between processes, and so does one that another home's threads
+ *            have used for a while.  What cannot move (a listener, a set with
+ *            members, a connect under way) makes the homes one group, which
+ *            has one lock, for good: at worst all have one, as with one home.
+ * Threads    A group's lock is held by no sleeper.  A sleeping thread waits on
+ *            its own eventfd; one of the group's, the leader, watches its
+ *            contexts' pipes too, and wakes the others for what it finds
+ *            (wait.c).
  * Signals    While a thread is inside libmtcpclient (`inside`), interposers
  *            pass straight to the kernel; a handler that interrupts it gets
  *            EAGAIN on mtcp sockets.
@@ -46,7 +58,10 @@
 #include "libclient/client.h"
 
 #define PRELOAD_FDS	(1u << 20)
+#define HOMES_MAX	16u
 #define FOREVER		(~0ull)
+/* Descriptors that a sleep adds to those of its caller. */
+#define WAIT_FDS	(1u + 2u * HOMES_MAX)
 
 /* ---- real.c: the next in line ---- */
 
@@ -144,12 +159,16 @@ struct link {			/* a waiter on a file, which has a reference */
 };
 
 struct file {
-	_Atomic int sock;	/* in the context; -1: none */
+	_Atomic int sock;	/* in its home's context; -1: none */
 	_Atomic uint8_t kind;	/* enum file_kind */
+	_Atomic uint8_t home;
 	/* Looked at under the lock only; zero in a new file. */
 	uint32_t refs;		/* descriptors, and calls under way */
 	uint32_t fds;		/* descriptors; 0: closed */
 	int fd;			/* the first descriptor */
+	uint8_t user, uses;	/* the home that used it last, how often */
+	uint8_t moves;
+	bool in_set;		/* it has been in an epoll set */
 	bool nonblock;
 	bool six;		/* AF_INET6: addresses are v4-mapped */
 	bool both;		/* listens in the kernel too */
@@ -163,7 +182,56 @@ struct file {
 	struct file *spare;	/* the next one not in use */
 };
 
+struct group {
+	_Alignas(128) pthread_mutex_t lock;
+	struct waiter *asleep, *leader, *heir;	/* wait.c */
+	struct file *spares;
+	uint32_t more;			/* homes beyond its own */
+	uint8_t joined[HOMES_MAX];
+};
+
+/* This thread holds a lock: interposers pass to the kernel. */
 extern __thread bool inside __attribute__((tls_model("initial-exec")));
+/* That of this group; NULL: none. */
+extern __thread struct group *held __attribute__((tls_model("initial-exec")));
+
+/* ---- home.c: contexts, and who locks what ---- */
+
+/* At most @count homes, from the start on. */
+void homes_start(uint32_t count);
+uint32_t home_limit(void);
+/* This thread's. */
+uint32_t home_self(void);
+/* Has the process a context? */
+bool context_any(void);
+/* The home's; NULL: none yet. */
+struct mtcp_context *home_context(uint32_t home);
+/* The same, made at the first use; NULL with errno.  Its lock is held. */
+struct mtcp_context *home_open(uint32_t home);
+/* The lock of a home's group; of all, in order. */
+void home_lock(uint32_t home);
+void home_unlock(void);
+void all_lock(void);
+void all_unlock(void);
+bool home_is_held(uint32_t home);
+/* The contexts of the group that is held; NULL: none yet. */
+struct mtcp_context *group_context(uint32_t i);
+void group_progress(void);
+void group_publish(void);
+void groups_forked(void);
+
+static inline uint32_t group_homes(void)
+{
+	return 1 + held->more;
+}
+
+/* Without a lock: moves @fd's file to home @to if it can be; true: it is there,
+ * or is no file. */
+bool home_move(int fd, uint32_t to);
+/* Without a lock: @fd's file and home @to are under one lock afterwards. */
+void home_bring(int fd, uint32_t to);
+/* Counts a use; true: it is time to move it to this thread's home. */
+bool file_is_foreign(struct file *f);
 
 /* The file of @fd if it is one of ours, else NULL: no lock, a hint. */
 struct file *table_peek(int fd);
@@ -171,16 +239,20 @@ struct file *table_peek(int fd);
 struct file *table_sock(int fd);
 /* The same under the lock, which it takes; NULL: not taken. */
 struct file *table_lock(int fd);
-/* The same for an epoll set. */
+/* The same for an epoll set; for whatever it is. */
 struct file *table_lock_set(int fd);
-void big_lock(void);
-void big_unlock(void);
-struct file *file_new(int fd, enum file_kind kind);
+struct file *table_lock_any(int fd);
+/* For what is about to become ours: the lock of its file's home if it has one,
+ * else of this thread's.  Which, is returned. */
+uint32_t table_lock_place(int fd);
+/* Again, after a sleep without. */
+void file_lock(const struct file *f);
+struct file *file_new(int fd, enum file_kind kind, uint32_t home);
 void file_add(struct file *f, int fd);
 /* @fd no longer names its file; the last one closes it. */
 void file_drop(int fd);
 void file_put(struct file *f);
-struct file *file_of_sock(uint32_t id);
+struct file *file_of_sock(const struct mtcp_context *x, uint32_t id);
 void file_set_sock(struct file *f, int sock);
 void file_close_sock(struct file *f);
 /* Poll bits that hold now. */
@@ -190,18 +262,25 @@ void file_one(struct file *f, bool one);
 /* Somebody waits for @bits. */
 void file_want(struct file *f, uint32_t bits);
 bool fd_is_internal(int fd);
-/* Descriptors with files are below this; the lock is held. */
+/* Descriptors with files are below this. */
 int table_top(void);
+void table_forked(void);
+/* NULL for any number that can have none. */
 struct file *table_at(int fd);
 /* False in a vfork child, whose memory is its parent's. */
 bool own_process(void);
 
-/* ---- life.c: the context ---- */
+static inline struct mtcp_context *file_context(const struct file *f)
+{
+	return home_context(f->home);
+}
 
-/* The process's context, made at the first use; NULL with errno. */
-struct mtcp_context *the_context(void);
-/* What there is of it. */
-struct mtcp_context *context_now(void);
+/* ---- life.c: contexts begin, processes too ---- */
+
+/* For home_open(): NULL with errno. */
+struct mtcp_context *context_open(uint32_t home);
+/* Is one attached that has ever had a socket? */
+bool contexts_use(void);
 
 /* ---- wait.c: sleeping ---- */
 
@@ -212,16 +291,23 @@ struct waiter *waiter_self(void);
 void link_add(struct link *l, struct file *f, struct waiter *w);
 void link_del(struct link *l, struct file *f);
 void file_wake(struct file *f);
-/* Something else than the leader slept on the context's bell, and disarmed it
+/* Something else than the leader slept on a context's bell, and disarmed it
  * (mtcp_context.on_slept). */
 void wait_bell_taken(void);
+/* The group that is held has a context more. */
+void wait_new_bell(void);
+/* The sleepers of @from are @to's; both are locked. */
+void wait_merge(struct group *to, struct group *from);
+/* In a child, once; and for each group. */
+void wait_forked_self(void);
+void wait_forked(struct group *g);
 /*
- * Sleeps, without the lock, until hit, until one of the @n kernel descriptors
- * in @k is ready, or @until_us.  @k has room for three more.
- * 0: look again; -EINTR, -ETIMEDOUT.
+ * Sleeps, without the lock of @home's group, until hit, until one of the @n
+ * kernel descriptors in @k is ready, or @until_us.  @k has room for WAIT_FDS
+ * more.  0: look again; -EINTR, -ETIMEDOUT.
  */
-int wait_sleep(struct waiter *w, struct pollfd *k, nfds_t n,
-	       uint64_t until_us, const sigset_t *mask);
+int wait_sleep(uint32_t home, struct pollfd *k, nfds_t n, uint64_t until_us,
+	       const sigset_t *mask);
 /* For a blocking call on @f; @kfd: a kernel descriptor to read too, or -1. */
 int wait_file(struct file *f, int kfd, uint64_t until_us);
 uint64_t until_from_ms(int timeout);
@@ -240,9 +326,11 @@ int file_wait(struct file *f, uint64_t until);
 
 /* Is one open that exec() would leave open? */
 bool exec_any(void);
-/* Leaves what is needed to context @ctx of @at: the state's descriptor, or
- * -errno.  @spawn: for another process, and what is close-on-exec too. */
-int exec_write(const struct attach *at, uint32_t ctx, bool spawn);
+/* Leaves what is needed to @at, whose contexts are @ctx: the state's descriptor,
+ * or -errno.  @spawn: for another process, and what is close-on-exec too. */
+int exec_write(const struct attach *at, const struct ctx_set *ctx, bool spawn);
+/* An attachment of ours, with a context of it; NULL: none. */
+struct attach *exec_attach(void);
 /* At the start of an image: what the last one left. */
 void exec_adopt(void);
 
@@ -253,10 +341,13 @@ void epset_forget(struct file *f);
 /* file_bits() of a set: is something in it ready? */
 uint32_t epset_bits(struct file *f);
 void epset_free(struct file *f);
+/* Has it no members of ours, and nobody in a wait? */
+bool epset_idle(const struct file *f);
+void epset_forked(struct file *f);
 void epset_convert(struct file *f);
 /* The other way round: it is about to be a kernel socket again. */
 void epset_back(struct file *f);
-struct file *epset_new(int fd);
+struct file *epset_new(int fd, uint32_t home);
 
 /* ---- policy.c ---- */
 
@@ -266,6 +357,8 @@ bool policy_connect(const struct sockaddr_in *in, const char **why);
 void explain(int fd, const char *call, const struct sockaddr_in *in,
 	     bool mtcpd, const char *why);
 bool policy_fallback(void);
+/* How many contexts this process may have. */
+uint32_t policy_contexts(void);
 
 /* ---- msg.c ---- */
 

@@ -14,7 +14,7 @@
 
 void file_one(struct file *f, bool one)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(f);
 	struct slot *s = f->sock >= 0 ? &x->ids.slot[f->sock] : NULL;
 
 	if (s && s->type == SLOT_LISTENER)
@@ -23,7 +23,7 @@ void file_one(struct file *f, bool one)
 
 static struct conn *shared_conn(const struct file *f, uint32_t *index)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(f);
 	struct slot *s = f->sock >= 0 ? &x->ids.slot[f->sock] : NULL;
 	struct conn *c;
 
@@ -39,7 +39,7 @@ void file_ask(struct file *f)
 	uint32_t index;
 
 	if (shared_conn(f, &index))
-		conn_ask(context_now(), index);
+		conn_ask(file_context(f), index);
 }
 
 /*
@@ -68,11 +68,11 @@ int file_fetch(struct file *f)
 
 	if (!c)
 		return 0;
-	ctx_progress(context_now());
+	ctx_progress(file_context(f));
 	if (c->state != CONN_AWAY)
 		return 0;
 	until = now_us() + FETCH_US;
-	conn_ask(context_now(), index);
+	conn_ask(file_context(f), index);
 	while (c->state == CONN_TAKING) {
 		int err = wait_file(f, -1, until);
 
@@ -80,7 +80,7 @@ int file_fetch(struct file *f)
 			return err;
 		if (err == -EAGAIN)
 			return 0;
-		ctx_progress(context_now());
+		ctx_progress(file_context(f));
 	}
 	return 0;
 }

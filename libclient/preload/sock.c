@@ -135,10 +135,10 @@ static void carry(struct mtcp_context *x, int fd, int sock)
 	}
 }
 
-/* The lock is held.  A file with a fresh mtcp socket for @fd; NULL, errno. */
-static struct file *convert(int fd, bool six)
+/* @home's lock is held.  A file with a fresh mtcp socket for @fd; NULL, errno. */
+static struct file *convert(int fd, bool six, uint32_t home)
 {
-	struct mtcp_context *x = the_context();
+	struct mtcp_context *x = home_open(home);
 	struct file *f;
 	int sock, fl;
 
@@ -147,11 +147,9 @@ static struct file *convert(int fd, bool six)
 	sock = mtcp_socket(x, AF_INET, SOCK_STREAM, 0);
 	if (sock < 0)
 		return NULL;
-	inside = false;
-	f = table_peek(fd);
-	inside = true;
+	f = table_at(fd);
 	if (!f)
-		f = file_new(fd, FILE_STREAM);
+		f = file_new(fd, FILE_STREAM, home);
 	if (!f) {
 		mtcp_close(x, sock);
 		errno = ENOMEM;
@@ -206,15 +204,15 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 }
 
 static int do_listen(int fd, int backlog, const struct sockaddr_in *in,
-		     bool six)
+		     bool six, uint32_t home)
 {
 	struct mtcp_context *x;
-	struct file *f = convert(fd, six);
+	struct file *f = convert(fd, six, home);
 	int err;
 
 	if (!f)
 		return -1;
-	x = context_now();
+	x = file_context(f);
 	err = mtcp_bind(x, f->sock, (const struct sockaddr *)in, sizeof(*in));
 	if (!err)
 		err = mtcp_listen(x, f->sock, backlog);
@@ -252,16 +250,15 @@ PUBLIC int listen(int fd, int backlog)
 	if (real()->listen(fd, backlog))
 		return -1;
 	bound_to(fd, &in);
-	big_lock();
-	err = do_listen(fd, backlog, &in, six);
-	big_unlock();
+	err = do_listen(fd, backlog, &in, six, table_lock_place(fd));
+	home_unlock();
 	explain(fd, "listen", &in, !err, err ? mtcp_error_text() : why);
 	return err && policy_fallback() ? 0 : err;
 }
 
 static int start_connect(struct file *f, int fd, const struct sockaddr_in *in)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(f);
 	struct sockaddr_in local;
 
 	if (bound_to(fd, &local) && (local.sin_port || local.sin_addr.s_addr))
@@ -273,7 +270,7 @@ static int start_connect(struct file *f, int fd, const struct sockaddr_in *in)
 
 static int wait_connected(struct file *f)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(f);
 	uint64_t until = f->snd_us ? now_us() + f->snd_us : FOREVER;
 	struct conn *c;
 	int err;
@@ -300,12 +297,12 @@ static int wait_connected(struct file *f)
 /* connect() on a socket that is ours already. */
 static int connect_again(struct file *f)
 {
-	struct conn *c = ctx_conn(context_now(), f->sock);
+	struct conn *c = ctx_conn(file_context(f), f->sock);
 	int err = EISCONN;
 
 	if (f->kind == FILE_LISTENER)
 		return EISCONN;
-	ctx_progress(context_now());
+	ctx_progress(file_context(f));
 	if (c->state == CONN_CONNECTING)
 		return f->nonblock ? EALREADY : wait_connected(f);
 	if (c->state == CONN_DEAD) {
@@ -320,9 +317,10 @@ static int connect_again(struct file *f)
 	return err;
 }
 
-static int do_connect(int fd, const struct sockaddr_in *in, bool six)
+static int do_connect(int fd, const struct sockaddr_in *in, bool six,
+		      uint32_t home)
 {
-	struct file *f = convert(fd, six);
+	struct file *f = convert(fd, six, home);
 	int err;
 
 	if (!f)
@@ -359,15 +357,16 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	struct sockaddr_in in;
 	const char *why;
 	bool six, ours;
+	uint32_t home;
 	int err;
 
 	if (f && start_anew(f, sa, len)) {
-		big_unlock();
+		home_unlock();
 		if (sa->sa_family == AF_UNSPEC)
 			return 0;
 	} else if (f) {
 		err = connect_again(f);
-		big_unlock();
+		home_unlock();
 		return err ? fail(err) : 0;
 	}
 	if (inside || !as_v4(sa, len, fd, &in) || !is_tcp(fd, &six))
@@ -376,13 +375,13 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	explain(fd, "connect", &in, ours, why);
 	if (!ours)
 		return real()->connect(fd, sa, len);
-	big_lock();
-	if (!the_context() && policy_fallback()) {
-		big_unlock();
+	home = table_lock_place(fd);
+	if (!home_open(home) && policy_fallback()) {
+		home_unlock();
 		return real()->connect(fd, sa, len);
 	}
-	err = do_connect(fd, &in, six);
-	big_unlock();
+	err = do_connect(fd, &in, six, home);
+	home_unlock();
 	return err;
 }
 
@@ -420,11 +419,11 @@ static int place_new(const struct file *l, int flags)
 
 static int give_accepted(const struct file *l, int fd, int sock, int flags)
 {
-	struct file *f = file_new(fd, FILE_STREAM);
+	struct file *f = file_new(fd, FILE_STREAM, l->home);
 
 	if (!f) {
 		real()->close(fd);
-		mtcp_close(context_now(), sock);
+		mtcp_close(file_context(l), sock);
 		return fail(ENOMEM);
 	}
 	f->six = l->six;
@@ -439,7 +438,7 @@ static int give_accepted(const struct file *l, int fd, int sock, int flags)
 static int accept_one(struct file *l, struct sockaddr *sa, socklen_t *len,
 		      int flags)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(l);
 	struct sockaddr_in in;
 	socklen_t n = sizeof(in);
 	int sock, fd;
@@ -503,7 +502,7 @@ PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 		err = fail(EINVAL);
 	else
 		err = accept_locked(l, fd, sa, len, flags);
-	big_unlock();
+	home_unlock();
 	return err;
 }
 
@@ -518,7 +517,7 @@ PUBLIC int accept(int fd, struct sockaddr *sa, socklen_t *len)
 static bool over(struct file *f)
 {
 	const struct conn *c = f->kind == FILE_STREAM ?
-			       ctx_conn(context_now(), f->sock) : NULL;
+			       ctx_conn(file_context(f), f->sock) : NULL;
 
 	return c && (c->state == CONN_DEAD ||
 		     (c->state == CONN_OPEN && c->flags & CONN_FIN &&
@@ -534,11 +533,11 @@ PUBLIC int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 
 	if (!f)
 		return real()->getsockname(fd, sa, len);
-	err = mtcp_getsockname(context_now(), f->sock, (struct sockaddr *)&in,
+	err = mtcp_getsockname(file_context(f), f->sock, (struct sockaddr *)&in,
 			       &n);
 	if (!err)
 		err = give_addr(f, &in, sa, len);
-	big_unlock();
+	home_unlock();
 	return err < -1 ? fail(-err) : err;
 }
 
@@ -554,11 +553,11 @@ PUBLIC int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 	if (over(f))
 		err = fail(ENOTCONN);
 	else
-		err = mtcp_getpeername(context_now(), f->sock,
+		err = mtcp_getpeername(file_context(f), f->sock,
 				       (struct sockaddr *)&in, &n);
 	if (!err)
 		err = give_addr(f, &in, sa, len);
-	big_unlock();
+	home_unlock();
 	return err < -1 ? fail(-err) : err;
 }
 
@@ -585,12 +584,12 @@ PUBLIC int shutdown(int fd, int how)
 		err = fail(ENOTCONN);
 	} else {
 		err = file_fetch(f) ? fail(EBADF) :
-		      mtcp_shutdown(context_now(), f->sock, how);
+		      mtcp_shutdown(file_context(f), f->sock, how);
 		if (!err) {
 			file_wake(f);
 			epset_raise(f, file_bits(f));
 		}
 	}
-	big_unlock();
+	home_unlock();
 	return err;
 }

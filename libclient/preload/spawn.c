@@ -28,18 +28,17 @@ struct spawning {
 static struct spawning spawn_begin(bool actions)
 {
 	struct spawning s = { .fd = -1 };
-	struct mtcp_context *x = context_now();
-	uint32_t ctx;
+	struct ctx_set ctx;
 
-	if (inside || !x || !x->at || !own_process())
+	if (inside || !context_any() || !own_process())
 		return s;
-	big_lock();
+	all_lock();
 	s.locked = true;
-	if (!x->ids.used || (!actions && !exec_any()) || fork_prepare())
+	if (!contexts_use() || (!actions && !exec_any()) || fork_prepare())
 		return s;
 	s.at = fork_attach(&ctx);
 	if (s.at)
-		s.fd = exec_write(s.at, ctx, true);
+		s.fd = exec_write(s.at, &ctx, true);
 	return s;
 }
 
@@ -51,7 +50,7 @@ static int spawn_end(struct spawning s, int err)
 	}
 	if (s.locked) {
 		fork_done();
-		big_unlock();
+		all_unlock();
 	}
 	return err;
 }
@@ -87,11 +86,11 @@ static bool passes_any(void)
 {
 	bool any;
 
-	if (inside || !context_now() || !own_process())
+	if (inside || !context_any() || !own_process())
 		return false;
-	big_lock();
+	all_lock();
 	any = exec_any();
-	big_unlock();
+	all_unlock();
 	return any;
 }
 

@@ -7,44 +7,26 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* Two tables of pointers, mapped whole and touched where used. */
+/* A table of pointers, mapped whole and touched where used. */
 static struct file *_Atomic *_Atomic by_fd;
-static struct file **by_sock;
-static int top;				/* by_fd is empty from here on */
-static struct file *spares;
-static pthread_mutex_t big = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic int top;			/* by_fd is empty from here on */
 
-__thread bool inside __attribute__((tls_model("initial-exec")));
-
-static void *reserve(void)
+/* Two threads may come here; the first one's table it is. */
+static struct file *_Atomic *open_table(void)
 {
-	void *p = mmap(NULL, PRELOAD_FDS * sizeof(void *),
-		       PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct file *_Atomic *t = atomic_load(&by_fd), *_Atomic *was = NULL;
+	void *p;
 
-	return p == MAP_FAILED ? NULL : p;
-}
-
-/* Who is cancelled must not take the lock along. */
-static __thread int cancel_state __attribute__((tls_model("initial-exec")));
-
-void big_lock(void)
-{
-	int state;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	pthread_mutex_lock(&big);
-	cancel_state = state;
-	inside = true;
-}
-
-void big_unlock(void)
-{
-	int state = cancel_state;
-
-	inside = false;
-	pthread_mutex_unlock(&big);
-	pthread_setcancelstate(state, NULL);
+	if (t)
+		return t;
+	p = mmap(NULL, PRELOAD_FDS * sizeof(void *), PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	if (atomic_compare_exchange_strong(&by_fd, &was, p))
+		return p;
+	munmap(p, PRELOAD_FDS * sizeof(void *));
+	return was;
 }
 
 struct file *table_at(int fd)
@@ -52,14 +34,14 @@ struct file *table_at(int fd)
 	struct file *_Atomic *t = atomic_load_explicit(&by_fd,
 						       memory_order_acquire);
 
-	return t ? atomic_load_explicit(&t[fd], memory_order_acquire) : NULL;
+	if (!t || (unsigned int)fd >= PRELOAD_FDS)
+		return NULL;
+	return atomic_load_explicit(&t[fd], memory_order_acquire);
 }
 
 struct file *table_peek(int fd)
 {
-	if ((unsigned int)fd >= PRELOAD_FDS || inside)
-		return NULL;
-	return table_at(fd);
+	return inside ? NULL : table_at(fd);
 }
 
 int table_top(void)
@@ -74,17 +56,38 @@ struct file *table_sock(int fd)
 	return f && f->sock >= 0 ? f : NULL;
 }
 
+/* It may move, or be another, before its lock is taken. */
+struct file *table_lock_any(int fd)
+{
+	for (;;) {
+		struct file *f = table_peek(fd);
+		uint32_t home;
+
+		if (!f)
+			return NULL;
+		home = f->home;
+		home_lock(home);
+		if (table_at(fd) == f && f->home == home)
+			return f;
+		home_unlock();
+	}
+}
+
 struct file *table_lock(int fd)
 {
 	struct file *f;
 
 	if (!table_sock(fd))
 		return NULL;
-	big_lock();
-	f = table_at(fd);
-	if (f && f->sock >= 0)
+	f = table_lock_any(fd);
+	if (f && file_is_foreign(f)) {
+		home_unlock();
+		home_move(fd, home_self());
+		f = table_lock_any(fd);
+	}
+	if (!f || f->sock >= 0)
 		return f;
-	big_unlock();
+	home_unlock();
 	return NULL;
 }
 
@@ -94,45 +97,81 @@ struct file *table_lock_set(int fd)
 
 	if (!f || f->kind != FILE_EPOLL)
 		return NULL;
-	big_lock();
-	f = table_at(fd);
-	if (f && f->kind == FILE_EPOLL)
+	f = table_lock_any(fd);
+	if (!f || f->kind == FILE_EPOLL)
 		return f;
-	big_unlock();
+	home_unlock();
 	return NULL;
 }
 
-static bool open_tables(void)
+uint32_t table_lock_place(int fd)
 {
-	if (!by_sock)
-		by_sock = reserve();
-	if (!by_fd)
-		by_fd = reserve();
-	return by_fd && by_sock;
+	for (;;) {
+		struct file *f = table_at(fd);
+		uint32_t home = f ? f->home : home_self();
+
+		home_lock(home);
+		if (table_at(fd) == f && (!f || f->home == home))
+			return home;
+		home_unlock();
+	}
 }
 
+void file_lock(const struct file *f)
+{
+	for (;;) {
+		uint32_t home = f->home;
+
+		home_lock(home);
+		if (f->home == home)
+			return;
+		home_unlock();
+	}
+}
+
+/* By cache lines: neighbours are of other threads. */
 static struct file *file_alloc(void)
 {
-	struct file *f = spares;
+	struct file *f = held->spares;
+	const size_t bytes = (sizeof(*f) + 63) / 64 * 64;
 
-	if (!f)
-		return calloc(1, sizeof(*f));
-	spares = f->spare;
+	if (!f) {
+		f = aligned_alloc(64, bytes);
+		if (f)
+			memset(f, 0, bytes);
+		return f;
+	}
+	held->spares = f->spare;
 	memset((char *)f + offsetof(struct file, refs), 0,
 	       sizeof(*f) - offsetof(struct file, refs));
 	return f;
 }
 
-struct file *file_new(int fd, enum file_kind kind)
+/* Nobody sleeps on anything in a child. */
+void table_forked(void)
+{
+	for (int fd = 0; fd < top; fd++) {
+		struct file *f = table_at(fd);
+
+		if (!f)
+			continue;
+		f->links = NULL;
+		if (f->set)
+			epset_forked(f);
+	}
+}
+
+struct file *file_new(int fd, enum file_kind kind, uint32_t home)
 {
 	struct file *f;
 
-	if ((unsigned int)fd >= PRELOAD_FDS || !open_tables())
+	if ((unsigned int)fd >= PRELOAD_FDS || !open_table())
 		return NULL;
 	f = file_alloc();
 	if (!f)
 		return NULL;
 	f->kind = (uint8_t)kind;
+	f->home = (uint8_t)home;
 	f->sock = -1;
 	f->fd = fd;
 	file_add(f, fd);
@@ -141,10 +180,12 @@ struct file *file_new(int fd, enum file_kind kind)
 
 void file_add(struct file *f, int fd)
 {
+	int was = atomic_load_explicit(&top, memory_order_relaxed);
+
 	f->refs++;
 	f->fds++;
-	if (fd >= top)
-		top = fd + 1;
+	while (fd >= was && !atomic_compare_exchange_weak(&top, &was, fd + 1))
+		;
 	atomic_store_explicit(&by_fd[fd], f, memory_order_release);
 }
 
@@ -155,19 +196,8 @@ void file_put(struct file *f)
 	epset_forget(f);
 	if (f->set)
 		epset_free(f);
-	f->spare = spares;
-	spares = f;
-}
-
-void file_close_sock(struct file *f)
-{
-	int sock = f->sock;
-
-	if (sock < 0)
-		return;
-	f->sock = -1;
-	by_sock[sock] = NULL;
-	mtcp_close(context_now(), sock);
+	f->spare = held->spares;
+	held->spares = f;
 }
 
 void file_drop(int fd)
@@ -183,17 +213,6 @@ void file_drop(int fd)
 		file_wake(f);
 	}
 	file_put(f);
-}
-
-struct file *file_of_sock(uint32_t id)
-{
-	return by_sock && id < PRELOAD_FDS ? by_sock[id] : NULL;
-}
-
-void file_set_sock(struct file *f, int sock)
-{
-	f->sock = sock;
-	by_sock[sock] = f;
 }
 
 /* ---- readiness, as the kernel tells it ---- */
@@ -228,10 +247,10 @@ static uint32_t stream_bits(struct mtcp_context *x, const struct conn *c)
 
 uint32_t file_bits(struct file *f)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(f);
 	struct slot *s = f->sock >= 0 ? &x->ids.slot[f->sock] : NULL;
 
-	if (f->set && x)
+	if (f->set && context_any())
 		return epset_bits(f);
 	if (!s)
 		return 0;
@@ -242,7 +261,7 @@ uint32_t file_bits(struct file *f)
 
 void file_want(struct file *f, uint32_t bits)
 {
-	struct mtcp_context *x = context_now();
+	struct mtcp_context *x = file_context(f);
 	struct slot *s = f->sock >= 0 ? &x->ids.slot[f->sock] : NULL;
 
 	if (s && s->type == SLOT_LISTENER)

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 /*
- * Of the threads that sleep one leads: it has armed the context's bell and
- * hears it for all, since a bell wakes one sleeper and an event may be
- * another's.  What it finds calls those whom it concerns, each by its own
+ * Of the threads of a group that sleep one leads: it has armed the bells of the
+ * group's contexts and hears them for all, since a bell wakes one sleeper and an
+ * event may be another's.  What it finds calls those whom it concerns, each by its own
  * eventfd, and it goes on leading until something concerns itself.
  *
  *	arm --> poll --> bell: take the events --> hit, or a kernel descriptor,
@@ -28,19 +28,26 @@
 #define UNCALLED_US	5000u		/* who has no eventfd looks */
 #define AGAIN		1		/* it was for others: sleep on */
 
-static struct waiter *asleep, *leader, *heir;
-static __thread struct waiter self __attribute__((tls_model("initial-exec")));
+/* A handler of a signal that interrupts a sleep may sleep too. */
+#define LEVELS	3u
+static __thread struct waiter self[LEVELS]
+	__attribute__((tls_model("initial-exec")));
+static __thread uint32_t level __attribute__((tls_model("initial-exec")));
 static __thread bool self_made __attribute__((tls_model("initial-exec")));
 static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 
+static void close_all(const struct waiter *w)
+{
+	for (uint32_t i = 0; i < LEVELS; i++)
+		if (w[i].fd >= 0)
+			real()->close(w[i].fd);
+	self_made = false;
+}
+
 static void thread_ends(void *p)
 {
-	const struct waiter *w = p;
-
-	if (w->fd >= 0)
-		real()->close(w->fd);
-	self_made = false;
+	close_all(p);
 }
 
 static void make_key(void)
@@ -50,42 +57,46 @@ static void make_key(void)
 
 struct waiter *waiter_self(void)
 {
+	struct waiter *w = &self[level < LEVELS ? level : LEVELS - 1];
+
 	if (!self_made) {
 		pthread_once(&key_once, make_key);
-		self = (struct waiter){ .fd = -1 };
-		pthread_setspecific(key, &self);
+		for (uint32_t i = 0; i < LEVELS; i++)
+			self[i] = (struct waiter){ .fd = -1 };
+		pthread_setspecific(key, self);
 		self_made = true;
 	}
-	if (self.fd < 0)	/* or again, after EMFILE */
-		self.fd = fd_high(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-	return &self;
+	if (w->fd < 0)		/* or again, after EMFILE */
+		w->fd = fd_high(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+	return w;
+}
+
+static bool is_self(const struct waiter *w)
+{
+	return w >= self && w < self + LEVELS;
 }
 
 bool waiter_is(int fd)
 {
-	return self_made && self.fd == fd;
+	for (uint32_t i = 0; self_made && i < LEVELS; i++)
+		if (self[i].fd == fd)
+			return true;
+	return false;
 }
 
 /* A child has none but itself, and an eventfd of its own; at once, since it
  * may not open one later (sshd's, under seccomp). */
-void wait_forked(void)
+void wait_forked_self(void)
 {
-	asleep = leader = heir = NULL;
-	if (self_made && self.fd >= 0)
-		real()->close(self.fd);
-	self_made = false;
-	if (context_now())
+	if (self_made)
+		close_all(self);
+	if (context_any())
 		waiter_self();
 }
 
-static void sleepers_add(struct waiter *w)
+void wait_forked(struct group *g)
 {
-	w->asleep = true;
-	w->prev = NULL;
-	w->next = asleep;
-	if (asleep)
-		asleep->prev = w;
-	asleep = w;
+	g->asleep = g->leader = g->heir = NULL;
 }
 
 static void sleepers_del(struct waiter *w)
@@ -96,9 +107,20 @@ static void sleepers_del(struct waiter *w)
 	if (w->prev)
 		w->prev->next = w->next;
 	else
-		asleep = w->next;
+		held->asleep = w->next;
 	if (w->next)
 		w->next->prev = w->prev;
+}
+
+static void sleepers_add(struct waiter *w)
+{
+	sleepers_del(w);	/* deeper than LEVELS, it may sleep already */
+	w->asleep = true;
+	w->prev = NULL;
+	w->next = held->asleep;
+	if (held->asleep)
+		held->asleep->prev = w;
+	held->asleep = w;
 }
 
 /* Who is awake already will look anyway. */
@@ -164,33 +186,86 @@ static int poll_until(struct pollfd *p, nfds_t n, uint64_t until,
 /* Somebody must lead those who sleep. */
 static void pass_on(void)
 {
-	if (leader || heir || !asleep)
+	if (held->leader || held->heir || !held->asleep)
 		return;
-	heir = asleep;
-	call(heir);
+	held->heir = held->asleep;
+	call(held->heir);
 }
 
-/* The library slept on the context's bell itself: it is no longer armed. */
+/* The library slept on a bell itself: it is no longer armed. */
 void wait_bell_taken(void)
 {
-	if (leader)
-		call(leader);
+	if (held->leader)
+		call(held->leader);
 }
 
-/* The bell and the daemon's end of it, for the leader to watch. */
-static void watch_bell(const struct mtcp_context *x, struct pollfd *k)
+void wait_new_bell(void)
 {
-	k[0] = (struct pollfd){ .fd = x->wake_rd, .events = POLLIN };
-	k[1] = (struct pollfd){ .fd = x->at ? x->at->ctl_fd : -1 };
+	wait_bell_taken();
 }
 
-static void stop_leading(struct mtcp_context *x, const struct pollfd *k)
+/* All look again, and the first of them leads all. */
+static void rouse(struct group *g, struct group *to)
 {
-	leader = NULL;
-	ctx_disarm(x, k[0].revents & POLLIN);
-	if (x->at && (k[0].revents | k[1].revents) & (POLLHUP | POLLERR))
-		attach_alive(x->at);
-	ctx_progress(x);
+	g->leader = g->heir = NULL;
+	held = g;
+	while (g->asleep)
+		call(g->asleep);
+	held = to;
+}
+
+void wait_merge(struct group *to, struct group *from)
+{
+	rouse(from, to);
+	rouse(to, to);
+}
+
+/* True: one has work already. */
+static bool arm_all(void)
+{
+	for (uint32_t i = 0; i < group_homes(); i++) {
+		if (!group_context(i) || !ctx_arm(group_context(i)))
+			continue;
+		while (i-- > 0)
+			if (group_context(i))
+				ctx_disarm(group_context(i), false);
+		return true;
+	}
+	return false;
+}
+
+/* The bells and the daemon's ends of them, for the leader to watch: two a home.
+ * True: one has no daemon. */
+static bool watch_bells(struct pollfd *k)
+{
+	bool lost = false;
+
+	for (uint32_t i = 0; i < group_homes(); i++, k += 2) {
+		const struct mtcp_context *x = group_context(i);
+
+		k[0] = (struct pollfd){ .fd = x ? x->wake_rd : -1,
+					.events = POLLIN };
+		k[1] = (struct pollfd){ .fd = x && x->at ? x->at->ctl_fd : -1 };
+		lost = lost || (x && !x->at);
+	}
+	return lost;
+}
+
+/* @homes: whose bells were watched; others came later, and called us. */
+static void stop_leading(const struct pollfd *k, uint32_t homes)
+{
+	held->leader = NULL;
+	for (uint32_t i = 0; i < homes; i++, k += 2) {
+		struct mtcp_context *x = group_context(i);
+
+		if (!x)
+			continue;
+		ctx_disarm(x, k[0].revents & POLLIN);
+		if (x->at && (k[0].revents | k[1].revents) &
+			     (POLLHUP | POLLERR))
+			attach_alive(x->at);
+	}
+	group_progress();
 }
 
 static void get_up(struct waiter *w)
@@ -199,8 +274,8 @@ static void get_up(struct waiter *w)
 	ssize_t n;
 
 	sleepers_del(w);
-	if (heir == w)
-		heir = NULL;
+	if (held->heir == w)
+		held->heir = NULL;
 	if (!w->rung)
 		return;
 	w->rung = false;
@@ -223,84 +298,102 @@ static uint64_t sooner(uint64_t end, uint64_t in_us)
 	return t < end ? t : end;
 }
 
+/* Who sleeps, and whose group's lock it takes then. */
+struct sleep {
+	struct waiter *w;
+	uint32_t home;
+};
+
 /* pthread_cancel(): the thread's stack is about to go, and its links with it. */
 static void cancelled(void *p)
 {
-	struct waiter *w = p;
+	const struct sleep *s = p;
 
-	big_lock();
-	get_up(w);
-	if (leader == w) {
-		leader = NULL;
-		ctx_disarm(context_now(), true);
-		ctx_progress(context_now());
+	home_lock(s->home);
+	level--;
+	get_up(s->w);
+	if (held->leader == s->w) {
+		held->leader = NULL;
+		for (uint32_t i = 0; i < group_homes(); i++)
+			if (group_context(i))
+				ctx_disarm(group_context(i), true);
+		group_progress();
 	}
-	for (struct link *l = w->links; l; l = l->mine) {
+	for (struct link *l = s->w->links; l; l = l->mine) {
 		link_del(l, l->f);
 		file_put(l->f);
 	}
-	w->links = NULL;
-	w->hit = false;
+	s->w->links = NULL;
+	s->w->hit = false;
 	pass_on();
-	big_unlock();
+	home_unlock();
 }
 
 /* Sleeps without the lock; who is cancelled goes from here. */
-static int sleep_unlocked(struct waiter *w, struct pollfd *k, nfds_t n,
+static int sleep_unlocked(struct sleep s, struct pollfd *k, nfds_t n,
 			  uint64_t end, const sigset_t *mask)
 {
 	int err;
 
-	pthread_cleanup_push(cancelled, w);
-	big_unlock();
+	level++;
+	pthread_cleanup_push(cancelled, &s);
+	home_unlock();
 	err = poll_until(k, n, end, mask) < 0 ? -errno : 0;
-	big_lock();
+	home_lock(s.home);
 	pthread_cleanup_pop(0);
+	level--;
 	return err;
 }
 
-static int sleep_once(struct waiter *w, struct pollfd *k, nfds_t n,
+/* A leader that a signal handler keeps from its post is relieved by it. */
+static bool should_lead(void)
+{
+	return context_any() && (!held->leader || is_self(held->leader));
+}
+
+static int sleep_once(struct sleep s, struct pollfd *k, nfds_t n,
 		      uint64_t until_us, const sigset_t *mask)
 {
-	struct mtcp_context *x = context_now();
-	bool lead = x && (!leader || leader == w);
+	struct waiter *w = s.w;
+	bool lead = should_lead();
+	uint32_t homes = lead ? group_homes() : 0;
 	uint64_t end = until_us;
 	int err;
 
-	sleepers_del(w);	/* in a signal handler, it may sleep already */
-	if (lead && ctx_arm(x)) {
-		ctx_progress(x);
+	if (lead && arm_all()) {
+		group_progress();
 		return 0;
 	}
 	k[n] = (struct pollfd){ .fd = w->fd, .events = POLLIN };
 	if (w->fd < 0)
 		end = sooner(end, UNCALLED_US);
 	if (lead) {
-		leader = w;
-		watch_bell(x, k + n + 1);
-		if (!x->at)
+		held->leader = w;
+		if (watch_bells(k + n + 1))
 			end = sooner(end, REJOIN_US);
-	} else if (x) {
-		ctx_publish(x);
+	} else {
+		group_publish();
 	}
 	sleepers_add(w);
-	err = sleep_unlocked(w, k, n + (lead ? 3 : 1), end, mask);
+	err = sleep_unlocked(s, k, n + 1 + 2 * homes, end, mask);
 	get_up(w);
-	if (lead && leader == w)
-		stop_leading(x, k + n + 1);
+	if (lead && held->leader == w)
+		stop_leading(k + n + 1, homes);
 	if (err < 0 || w->hit || any_ready(k, n))
 		return err < 0 ? err : 0;
 	return now_us() >= until_us ? -ETIMEDOUT : AGAIN;
 }
 
-int wait_sleep(struct waiter *w, struct pollfd *k, nfds_t n,
-	       uint64_t until_us, const sigset_t *mask)
+int wait_sleep(uint32_t home, struct pollfd *k, nfds_t n, uint64_t until_us,
+	       const sigset_t *mask)
 {
+	struct waiter *w = waiter_self();
+	struct sleep s = { w, home };
 	int err = 0;
 
 	if (!w->hit)
 		do
-			err = sleep_once(w, k, n, until_us, mask);
+			err = sleep_once(s, k, n, until_us, mask);
 		while (err == AGAIN);
 	w->hit = false;
 	w->links = NULL;	/* the caller takes them off */
@@ -325,14 +418,14 @@ static bool all_restart(void)
 
 int wait_file(struct file *f, int kfd, uint64_t until_us)
 {
-	struct pollfd k[4] = { { .fd = kfd, .events = POLLIN } };
-	struct waiter *w = waiter_self();
+	struct pollfd k[1 + WAIT_FDS];
 	struct link l;
 	int err;
 
+	k[0] = (struct pollfd){ .fd = kfd, .events = POLLIN };
 	f->refs++;
-	link_add(&l, f, w);
-	err = wait_sleep(w, k, kfd >= 0 ? 1 : 0, until_us, NULL);
+	link_add(&l, f, waiter_self());
+	err = wait_sleep(f->home, k, kfd >= 0 ? 1 : 0, until_us, NULL);
 	link_del(&l, f);
 	if (f->sock < 0)
 		err = -EBADF;		/* closed meanwhile */

@@ -104,7 +104,7 @@ static void give_data(void)
 	for (int i = 0; i < CALLS; i++)
 		fake_data(&f, 0, 0, cookie, handle_make(0, 1, 1), bytes,
 			  BYTES);
-	ctx_progress(context_now());
+	ctx_progress(home_context(0));
 }
 
 static void give_room(void)
@@ -116,7 +116,7 @@ static void give_room(void)
 	fake_skip(&f, 0);
 	fake_grant(&f, 0, 0, BLOCK_SMALL, CALLS * BYTES / 512 + 2);
 	fake_event(&f, 0, 0, &ev);
-	ctx_progress(context_now());
+	ctx_progress(home_context(0));
 }
 
 static double library_reads(void)
@@ -126,7 +126,7 @@ static double library_reads(void)
 	give_data();
 	t = cpu_ns();
 	for (int i = 0; i < CALLS; i++)
-		if (mtcp_read(context_now(), sock, bytes, BYTES) != BYTES)
+		if (mtcp_read(home_context(0), sock, bytes, BYTES) != BYTES)
 			fail();
 	t = cpu_ns() - t;
 	fake_skip(&f, 0);
@@ -154,7 +154,7 @@ static double library_writes(void)
 	give_room();
 	t = cpu_ns();
 	for (int i = 0; i < CALLS; i++)
-		if (mtcp_write(context_now(), sock, bytes, BYTES) != BYTES)
+		if (mtcp_write(home_context(0), sock, bytes, BYTES) != BYTES)
 			fail();
 	sent += CALLS * BYTES;
 	return (cpu_ns() - t) / CALLS;
@@ -191,7 +191,7 @@ static void give_conns(void)
 				     k < c.one.cookie; k++)
 			accept_event(c.one.credit.cookies[k], 2 + i++);
 	}
-	ctx_progress(context_now());
+	ctx_progress(home_context(0));
 }
 
 static double library_sockets(void)
@@ -202,11 +202,11 @@ static double library_sockets(void)
 	give_conns();
 	t = cpu_ns();
 	for (int i = 0; i < PAIRS; i++) {
-		s = mtcp_accept4(context_now(), l, NULL, NULL, SOCK_NONBLOCK);
+		s = mtcp_accept4(home_context(0), l, NULL, NULL, SOCK_NONBLOCK);
 		k = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 		if (s < 0 || k < 0)
 			fail();
-		mtcp_close(context_now(), s);
+		mtcp_close(home_context(0), s);
 		real()->close(k);
 	}
 	return (cpu_ns() - t) / PAIRS;
@@ -339,18 +339,18 @@ static void a_million(void **state)
 
 	(void)state;
 	assert_true(PRELOAD_FDS >= 1000000);
-	big_lock();
-	file = file_new(last, FILE_STREAM);
-	big_unlock();
+	home_lock(0);
+	file = file_new(last, FILE_STREAM, 0);
+	home_unlock();
 	assert_non_null(file);
 	assert_ptr_equal(table_peek(last), file);
 	assert_null(table_peek(last - 1));
 	assert_null(table_peek(last + 1));
 	assert_true(resident_kb() - before < 1024);
-	big_lock();
-	assert_null(file_new(last + 1, FILE_STREAM));
+	home_lock(0);
+	assert_null(file_new(last + 1, FILE_STREAM, 0));
 	file_drop(last);
-	big_unlock();
+	home_unlock();
 	assert_null(table_peek(last));
 }
 

@@ -120,9 +120,9 @@ static bool sleeps_on(int fd)
 	struct file *file = table_peek(fd);
 	bool yes;
 
-	big_lock();
+	home_lock(0);
 	yes = file->links && file->links->w->asleep;
-	big_unlock();
+	home_unlock();
 	return yes;
 }
 
@@ -159,10 +159,10 @@ static void leader_and_heir_leave(void **state)
 	sleeper(&a, 0, LONG_S * 1000);
 	sleeper(&b, 1, LONG_S * 1000);
 	sleeper(&c, 2, LONG_S * 1000);
-	big_lock();
+	home_lock(0);
 	data(0, 'a');
 	data(2, 'c');
-	big_unlock();
+	home_unlock();
 	has_read(&a);
 	has_read(&c);
 	data(1, 'b');
@@ -307,13 +307,13 @@ static void asks_again(void **state)
 	(void)state;
 	assert_int_equal(pthread_create(&r.thread, NULL, poll_out, &r), 0);
 	await_asleep(fds[0]);
-	big_lock();
+	home_lock(0);
 	fake_grant(&f, 0, 0, BLOCK_SMALL, 10);
-	ctx_progress(context_now());
-	assert_int_equal(mtcp_write(context_now(), other, bytes, sizeof(bytes)),
+	ctx_progress(home_context(0));
+	assert_int_equal(mtcp_write(home_context(0), other, bytes, sizeof(bytes)),
 			 sizeof(bytes));
 	fake_skip(&f, 0);
-	big_unlock();
+	home_unlock();
 	for (int i = 0; i < 10000 && !asked; i++) {
 		asked = fake_find(&f, 0, 0, CMD_WANT_BLOCKS, &c);
 		usleep(1000);
