@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "control/account.h"
 #include "control/control.h"
 
 #define SLABS_MIN	8u	/* header, rings, and both classes for engines */
@@ -147,6 +148,7 @@ static void tell_engines(struct client *cl)
 		m.client.wake_rd = cl->wake_rd[e];
 		m.client.quota_conns = cl->quota_conns;
 		m.client.policy = cl->policy_name[0] ? &cl->policy : NULL;
+		m.client.account = cl->account;
 		engines_tell(c, e, &m);
 	}
 }
@@ -205,8 +207,12 @@ void attach_hello(struct client *cl, const struct ctl_request *req)
 		return;
 	}
 	err = segment_open(c, &cl->segment,
-			   slabs_for(cl, req->hello.segment_bytes), cl->name,
-			   text);
+			   slabs_for(cl, req->hello.segment_bytes), cl->account,
+			   cl->name, text);
+	if (err == -EDQUOT) {
+		policy_no_memory(cl);
+		return;
+	}
 	if (err < 0) {
 		client_fail(cl, -err, "%s", text);
 		return;
@@ -263,6 +269,8 @@ static int add_slab(struct client *cl, uint32_t engine, uint32_t cls)
 static void deny_slab(struct client *cl, int err)
 {
 	cl->control->counters.slabs_denied++;
+	if (cl->account)
+		cl->account->denied++;
 	if (cl->slabs_denied++ == 0)
 		log_event(LOG_EV_QUOTA, LOG_LEVEL_INFO,
 			  "client %u (%s): no more memory for it: %s", cl->slot,
@@ -282,6 +290,19 @@ void attach_want_slab(struct control *c, uint32_t slot, uint32_t engine,
 	    engine >= c->engine_count)
 		return;
 	err = add_slab(cl, engine, cls);
-	if (err < 0)
+	if (err < 0) {
+		cl->denied[engine] |= (uint8_t)(1u << cls);
 		deny_slab(cl, err);
+	} else {
+		cl->denied[engine] &= (uint8_t)~(1u << cls);
+	}
+}
+
+void attach_retry_slabs(struct control *c)
+{
+	for (const struct client *cl = c->clients; cl; cl = cl->next)
+		for (uint32_t e = 0; e < c->engine_count; e++)
+			for (uint32_t cls = 0; cls < BLOCK_CLASSES; cls++)
+				if (cl->denied[e] & 1u << cls)
+					attach_want_slab(c, cl->slot, e, cls);
 }

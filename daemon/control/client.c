@@ -258,6 +258,7 @@ static void client_free(struct client *cl)
 	free(cl->arenas);
 	free(cl->holds);
 	segment_close(c, &cl->segment);
+	policy_leave(cl);
 	for (uint32_t e = 0; e < ENGINES_MAX; e++) {
 		close_fd(&cl->wake_rd[e]);
 		close_fd(&cl->wake_wr[e]);

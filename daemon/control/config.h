@@ -80,15 +80,20 @@ struct config_limits {
 /* [policy NAME]: the first that fits a program's user or group is its. */
 #define CONFIG_POLICIES_MAX	32
 
+enum config_per { PER_POLICY, PER_USER };
+
 struct config_policy {
 	char name[32];
 	char user[64], group[64];	/* empty: any */
 	uint32_t uid, gid;		/* valid with a name */
 	bool attach;
-	struct engine_policy engine;	/* TCP ports, addresses, rates */
-	uint32_t clients;		/* programs at once; 0: [limits] */
-	uint32_t connections;		/* a program and engine; 0: [limits] */
-	uint64_t memory;		/* bytes a program; 0: [limits] */
+	struct engine_policy engine;	/* TCP ports, addresses */
+	/* Of all its programs, or of a user's, together: account.h. */
+	uint32_t per;			/* enum config_per */
+	uint32_t clients;		/* programs at once; 0: any number */
+	uint32_t connections;		/* 0: [limits], a program and engine */
+	uint64_t memory;		/* bytes; 0: [limits], a program */
+	uint32_t connect_rate, accept_rate;	/* a second; 0: any */
 	unsigned int line;
 };
 

@@ -418,6 +418,8 @@ static const struct config_key keys[] = {
 	  LIVE },
 	{ "policy", "addresses", set_addrs, POLICY_AT(engine), .allowed =
 	  "any, or at most 8 addresses of mtcpd's, separated by commas", LIVE },
+	{ "policy", "per", set_word, POLICY_AT(per), .allowed = "policy, user",
+	  LIVE },
 	{ "policy", "clients", set_limit32, POLICY_AT(clients),
 	  RANGE(1, TCP_CLIENTS_MAX - 1), .allowed = "default, 1 - 1023", LIVE },
 	{ "policy", "connections", set_limit32, POLICY_AT(connections),
@@ -425,9 +427,9 @@ static const struct config_key keys[] = {
 	{ "policy", "memory", set_limit64, POLICY_AT(memory),
 	  RANGE(16ull << 20, 64ull << 30), .allowed = "default, 16M - 64G",
 	  LIVE, .unit = "bytes" },
-	{ "policy", "connect_rate", set_uint32, POLICY_AT(engine.connect_rate),
+	{ "policy", "connect_rate", set_uint32, POLICY_AT(connect_rate),
 	  RANGE(0, 1000000), LIVE, .unit = "1/s" },
-	{ "policy", "accept_rate", set_uint32, POLICY_AT(engine.accept_rate),
+	{ "policy", "accept_rate", set_uint32, POLICY_AT(accept_rate),
 	  RANGE(0, 1000000), LIVE, .unit = "1/s" },
 
 	{ "limits", "connections", set_uint32, AT(limits.connections),

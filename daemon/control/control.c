@@ -1,3 +1,4 @@
+#include "control/account.h"
 #include "control/control.h"
 
 #include <event2/event.h>
@@ -77,6 +78,7 @@ static void finish(struct control *c)
 	follow_end(c);
 	share_end(c);
 	clients_free_all(c);
+	accounts_free_all(c);
 	listeners_free_all(c);
 	engines_close(c);
 	hole_fini();

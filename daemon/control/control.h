@@ -45,6 +45,7 @@ struct event_base;
 struct evconnlistener;
 struct control;
 struct client;
+struct account;
 struct capture;
 struct http;
 struct json_t;
@@ -131,11 +132,13 @@ struct segment {
 	uint32_t slabs;			/* quota */
 	uint32_t used;			/* slabs populated, header included */
 	bool huge;
+	struct account *account;	/* that pays for it; NULL: nobody */
+	uint32_t charged;		/* slabs, at least `used` */
 	struct client_slab *slab;	/* by number */
 };
 
 int segment_open(struct control *c, struct segment *s, uint32_t slabs,
-		 const char *name, char *text);
+		 struct account *account, const char *name, char *text);
 void segment_close(struct control *c, struct segment *s);
 /* Populates the next @count slabs; the first one's number or -errno. */
 int segment_grow(struct control *c, struct segment *s, uint32_t count);
@@ -148,6 +151,10 @@ bool policy_listen(struct client *cl, const struct ip_addr *addr,
 /* Does bind() have to ask, and the question: CTL_BIND. */
 bool policy_asks_bind(const struct client *cl);
 void policy_bind_request(struct client *cl, const struct ctl_request *req);
+/* Tells who finds too little left of its account's memory. */
+void policy_no_memory(struct client *cl);
+/* It has gone: what it had is its account's again. */
+void policy_leave(struct client *cl);
 struct json_t *policy_list(const struct control *c);
 
 /* CTL_HELLO */
@@ -155,6 +162,8 @@ void attach_hello(struct client *cl, const struct ctl_request *req);
 /* MAIL_WANT_SLAB */
 void attach_want_slab(struct control *c, uint32_t slot, uint32_t engine,
 		      uint32_t cls);
+/* There is memory again: those that were denied some get it. */
+void attach_retry_slabs(struct control *c);
 
 /* ---- context.c: contexts and where their rings lie ---- */
 
@@ -199,6 +208,7 @@ struct client {
 	mono_t since;
 	char policy_name[32];		/* empty: none */
 	struct engine_policy policy;	/* as it was at HELLO */
+	struct account *account;	/* NULL: none */
 	uint32_t quota_conns;
 	uint64_t quota_memory;
 	struct segment segment;
@@ -211,6 +221,7 @@ struct client {
 	uint32_t place_count;
 	uint32_t gone_waiting;		/* engines that hold on to it */
 	uint32_t slabs_denied;
+	uint8_t denied[ENGINES_MAX];	/* bit a class, until it is granted */
 	uint64_t base_in, base_out;	/* what its slot had counted before */
 	uint32_t bad_requests;
 	struct ctl_request request;	/* the one being answered */
@@ -422,6 +433,7 @@ struct control {
 	uint32_t next_client;		/* serial */
 
 	struct listener *listeners;
+	struct account *accounts;	/* account.h */
 	uint64_t next_listener;
 	uint16_t next_port;		/* host order, of port 0 */
 

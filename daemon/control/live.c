@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "control/account.h"
 #include "control/control.h"
 
 struct live {			/* either of the two, until answered */
@@ -122,6 +123,7 @@ int live_apply(struct control *c)
 	int rc;
 
 	log_set_changed(c);
+	accounts_apply(c);
 	rc = apply_net(c, true);
 	return rc ? rc : apply_settings(c);
 }

@@ -5,7 +5,7 @@
  *
  * What mtcpctl shows is what is exported: names of counters come from the same
  * tables.  Times become seconds, "bytes_in" becomes "in_bytes", counters end
- * in _total.  Labels: engine, port, client, reason.
+ * in _total.  Labels: engine, port, client, policy, reason.
  *
  * Prometheus' text format and OpenMetrics 1.0 differ in the name in TYPE of a
  * counter, in the content type (http.c) and in the last line.
@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/account.h"
 #include "control/control.h"
 
 #define NAME_BYTES	96
@@ -106,6 +107,20 @@ static void client_label(const json_t *one, char out[LABEL_BYTES])
 		 (long long)json_integer_value(json_object_get(one, "id")),
 		 name, (long long)
 		 json_integer_value(json_object_get(one, "pid")));
+}
+
+/* Of all users together: uid is empty. */
+static void account_label(const json_t *one, char out[LABEL_BYTES])
+{
+	const json_t *uid = json_object_get(one, "uid");
+	char name[80], user[24] = "";
+
+	escape(json_string_value(json_object_get(one, "policy")), name,
+	       sizeof(name));
+	if (json_is_integer(uid))
+		snprintf(user, sizeof(user), "%lld",
+			 (long long)json_integer_value(uid));
+	snprintf(out, LABEL_BYTES, "policy=\"%s\",uid=\"%s\"", name, user);
 }
 
 struct group {
@@ -269,6 +284,13 @@ static const struct group port_group = { "port", NULL, "Of a network port",
 static const struct group client_group = { "client", NULL, "Of a program "
 	"attached", client_label, client_gauges, client_skip };
 
+static const char *const account_gauges[] = { "programs", "connections",
+	"connections_max", "memory_bytes", "memory_max_bytes", "connect_rate",
+	"accept_rate", NULL };
+static const char *const account_skip[] = { "uid", NULL };
+static const struct group account_group = { "policy", NULL, "Of the programs "
+	"of a policy", account_label, account_gauges, account_skip };
+
 static void about_us(struct out *o, const struct control *c)
 {
 	char label[LABEL_BYTES];
@@ -306,7 +328,7 @@ void metrics_write(const struct control *c, struct evbuffer *buf,
 	static const uint32_t none[TCP_CLIENTS_MAX];
 	struct out o = { .buf = buf, .openmetrics = openmetrics };
 	json_t *engines = stats_engines(c), *ports = stats_ports(c);
-	json_t *clients = stats_clients(c, none);
+	json_t *clients = stats_clients(c, none), *accounts = accounts_list(c);
 
 	about_us(&o, c);
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
@@ -318,10 +340,12 @@ void metrics_write(const struct control *c, struct evbuffer *buf,
 	families(&o, &port_group, ports);
 	links(&o, ports);
 	families(&o, &client_group, clients);
+	families(&o, &account_group, accounts);
 	histograms(&o, c);
 	if (openmetrics)
 		evbuffer_add_printf(buf, "# EOF\n");
 	json_decref(engines);
 	json_decref(ports);
 	json_decref(clients);
+	json_decref(accounts);
 }

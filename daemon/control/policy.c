@@ -2,9 +2,11 @@
  * policy.c - what a program may, by the user and groups of its process
  *
  *	attach --SO_PEERCRED, SO_PEERGROUPS--> [policy NAME], the first that
- *	fits -> a copy in struct client, which engines read too
+ *	fits -> where: a copy in struct client, which engines read too
+ *	     \-> how much, how fast: its account (account.h)
  *
- * A policy that changes holds for programs that attach from then on.  Without
+ * A policy that changes holds for programs that attach from then on, but its
+ * numbers hold for all of them at once.  Without
  * a [policy] section everybody who may open the socket may do everything.
  */
 #define LOG_FACILITY LOG_FAC_CLIENT
@@ -16,6 +18,7 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "control/account.h"
 #include "control/control.h"
 
 #define GROUPS_MAX	256
@@ -56,6 +59,26 @@ static int refuse(struct client *cl, const char *policy, int error,
 	return error;
 }
 
+/* The program is one of @p's from now on; 0, or an errno after it was told. */
+static int join(struct client *cl, const struct config_policy *p)
+{
+	struct control *c = cl->control;
+
+	cl->account = account_get(c, p, cl->uid);
+	if (!cl->account)
+		return refuse(cl, p->name, ENOMEM, "mtcpd has no memory");
+	if (p->clients && account_programs(c, cl->account) >= p->clients)
+		return refuse(cl, p->name, EUSERS, "as many programs as it "
+			      "allows are attached (clients)");
+	strcpy(cl->policy_name, p->name);
+	cl->policy = p->engine;
+	if (p->connections)
+		cl->quota_conns = 0;	/* the account's number holds */
+	if (p->memory)
+		cl->quota_memory = p->memory;
+	return 0;
+}
+
 int policy_attach(struct client *cl)
 {
 	struct control *c = cl->control;
@@ -64,6 +87,8 @@ int policy_attach(struct client *cl)
 	const struct config_policy *p =
 		config_policy_of(c->cfg, cl->uid, gids, n);
 
+	policy_leave(cl);		/* of a HELLO that failed */
+	cl->policy_name[0] = '\0';
 	cl->quota_conns = c->cfg->limits.connections;
 	cl->quota_memory = c->cfg->limits.memory;
 	if (!p && c->cfg->policy_count)
@@ -74,16 +99,24 @@ int policy_attach(struct client *cl)
 	if (!p->attach)
 		return refuse(cl, p->name, EACCES,
 			      "this user may not attach (attach = no)");
-	if (p->clients && clients_of(c, p->name) >= p->clients)
-		return refuse(cl, p->name, EUSERS, "as many programs as it "
-			      "allows are attached (clients)");
-	strcpy(cl->policy_name, p->name);
-	cl->policy = p->engine;
-	if (p->connections)
-		cl->quota_conns = p->connections;
-	if (p->memory)
-		cl->quota_memory = p->memory;
-	return 0;
+	return join(cl, p);
+}
+
+/* A program that just left makes room: its memory is known to be free. */
+void policy_leave(struct client *cl)
+{
+	struct account *a = cl->account;
+
+	cl->account = NULL;
+	account_put(a);
+	if (a && !cl->control->stopping)
+		attach_retry_slabs(cl->control);
+}
+
+void policy_no_memory(struct client *cl)
+{
+	refuse(cl, cl->policy_name, ENOMEM, "too little is left of the memory "
+	       "of all its programs together (memory)");
 }
 
 bool policy_listen(struct client *cl, const struct ip_addr *addr,
@@ -146,7 +179,8 @@ struct json_t *policy_list(const struct control *c)
 			(int)p->attach, "clients",
 			(int)clients_of(c, p->name)));
 	}
-	return json_pack("{s:o,s:I,s:I}", "policies", all, "refused",
+	return json_pack("{s:o,s:o,s:I,s:I}", "policies", all, "accounts",
+			 accounts_list(c), "refused",
 			 (json_int_t)c->counters.policy_refused,
 			 "listen_denied",
 			 (json_int_t)c->counters.policy_listen);

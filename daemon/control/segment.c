@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "control/account.h"
 #include "control/control.h"
 
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -98,12 +99,36 @@ static void write_header(struct control *c, struct segment *s)
 	memcpy(s->base, &h, sizeof(h));
 }
 
+/* What the header, a first context's rings and its first blocks take. */
+static uint32_t first_slabs(const struct control *c, uint32_t slabs)
+{
+	uint32_t first = 1 + c->engine_count +
+			 (context_bytes(c->engine_count) + SLAB_BYTES - 1) /
+				 SLAB_BYTES;
+
+	return first < slabs ? first : slabs;
+}
+
+static int charge(struct segment *s, uint32_t slabs)
+{
+	uint32_t more = slabs > s->charged ? slabs - s->charged : 0;
+	int err = more ? account_charge(s->account, (uint64_t)more * SLAB_BYTES)
+		       : 0;
+
+	if (err == 0)
+		s->charged += more;
+	return err;
+}
+
 int segment_open(struct control *c, struct segment *s, uint32_t slabs,
-		 const char *name, char *text)
+		 struct account *account, const char *name, char *text)
 {
 	int err;
 
-	*s = (struct segment){ .fd = -1, .slabs = slabs };
+	*s = (struct segment){ .fd = -1, .slabs = slabs, .account = account };
+	err = charge(s, first_slabs(c, slabs));
+	if (err < 0)
+		goto fail;
 	s->slab = calloc(slabs, sizeof(*s->slab));
 	err = s->slab ? open_file(c, s, name) : -ENOMEM;
 	if (err < 0)
@@ -140,6 +165,7 @@ void segment_close(struct control *c, struct segment *s)
 		munmap(s->base, (uint64_t)s->slabs * SLAB_BYTES);
 	if (s->fd >= 0)
 		close(s->fd);
+	account_release(s->account, (uint64_t)s->charged * SLAB_BYTES);
 	*s = (struct segment){ .fd = -1 };
 }
 
@@ -148,7 +174,7 @@ int segment_grow(struct control *c, struct segment *s, uint32_t count)
 	uint32_t first = s->used;
 	int rc;
 
-	if (count > s->slabs - s->used)
+	if (count > s->slabs - s->used || charge(s, s->used + count) < 0)
 		return -EDQUOT;
 	do {
 		rc = fallocate(s->fd, 0, (off_t)first * SLAB_BYTES,

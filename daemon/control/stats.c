@@ -21,7 +21,7 @@ static const struct field engine_fields[] = {
 	E(handed_over), E(handed_in), E(handover_full), E(accepted),
 	E(accept_waits), E(given_back), E(clients), E(contexts), E(frame_dropped),
 	E(policy_denied), E(policy_connect_rate), E(policy_accept_rate),
-	E(access_denied), E(cpu_us),
+	E(policy_connections), E(access_denied), E(cpu_us),
 };
 #undef E
 
@@ -290,6 +290,7 @@ json_t *stats_clients(const struct control *c,
 		put(one, "uid", cl->uid);
 		json_object_set_new(one, "name", json_string(cl->name));
 		json_object_set_new(one, "state", json_string(state_text(cl)));
+		json_object_set_new(one, "policy", json_string(cl->policy_name));
 		put(one, "contexts", cl->context_count);
 		put(one, "connections", conns[cl->slot]);
 		put(one, "memory_bytes", (uint64_t)cl->segment.used * SLAB_BYTES);

@@ -18,6 +18,7 @@
 #include "engine/engine_state.h"
 
 #define BATCH		64u	/* connections a listener and turn */
+#define FULL_US		10000u	/* looks of who has as many as it may */
 
 /* ---- members ---- */
 
@@ -284,19 +285,34 @@ void accept_stop(struct engine *e)
 
 /* ---- handing out ---- */
 
-/* May it have one more?  Its credit stays when not. */
+/* A policy holds one up: look again in @us, whatever wakes us before. */
+static void look_again(struct engine *e, uint64_t us)
+{
+	mono_t at = mono_add(e->now, us);
+
+	if (!e->accept_again.us || mono_before(at, e->accept_again))
+		e->accept_again = at;
+}
+
+/* May it have one more?  Then that counts; its credit stays when not. */
 static bool member_may(struct engine *e, struct member *m)
 {
 	struct client *cl = m->context->client;
+	uint32_t rate;
 
-	if (cl->bad || m->context->state != CONTEXT_LIVE ||
-	    (cl->quota && cl->open >= cl->quota))
+	if (cl->bad || m->context->state != CONTEXT_LIVE)
 		return false;
-	if (!cl->policy ||
-	    rate_take(&cl->accepts, cl->policy->accept_rate, e->now))
+	if (!client_opens(cl)) {
+		if (cl->account)	/* another engine may make room */
+			look_again(e, FULL_US);
+		return false;
+	}
+	if (account_accept(cl->account, e->now))
 		return true;
+	client_closes(cl);
 	count(&e->stats.policy_accept_rate);
-	e->accept_again = mono_add(e->now, 1000000 / cl->policy->accept_rate);
+	rate = account_get32(&cl->account->accept_rate);
+	look_again(e, rate ? 1000000 / rate : 0);
 	return false;
 }
 
@@ -315,12 +331,12 @@ static int assign(struct engine *e, struct listener *l, struct member *m)
 
 	if (tcp_assign(e->tcp, conn, c->client->slot, c->slot, cookie)) {
 		tcp_accept_return(e->tcp, l->tcp, conn);
+		client_closes(c->client);
 		client_want_slab(e, c->client, BLOCK_SMALL);
 		client_want_slab(e, c->client, BLOCK_LARGE);
 		return -ENOBUFS;
 	}
 	m->head++;
-	c->client->open++;
 	tcp_user(e->tcp, conn)->flags |= U_ACCEPTED | U_FRESH;
 	socket_list(e, conn, LIST_CONTEXT, c->slot);
 	count(&e->stats.accepted);
@@ -338,7 +354,7 @@ bool accept_give_back(struct engine *e, uint32_t conn)
 		return false;
 	event_forget(e, conn);
 	socket_unlist(e, conn);
-	e->clients[u->client].open--;
+	client_closes(&e->clients[u->client]);
 	count(&e->stats.given_back);
 	tcp_accept_return(e->tcp, tcp, conn);
 	return true;

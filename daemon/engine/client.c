@@ -47,7 +47,8 @@ int client_add(struct engine *e, const struct mail *m)
 		.state = CLIENT_LIVE, .slot = (uint16_t)slot,
 		.wake_rd = m->client.wake_rd, .slabs = m->client.slabs,
 		.segment = m->client.segment, .arena = m->client.arena,
-		.quota = m->client.quota_conns, .policy = m->client.policy, .last_command = e->now,
+		.quota = m->client.quota_conns, .policy = m->client.policy,
+		.account = m->client.account, .last_command = e->now,
 	};
 	cl->wake = (struct wake_shared *)(cl->segment +
 					  engine_wake_offset(e->cfg.index));
@@ -56,6 +57,27 @@ int client_add(struct engine *e, const struct mail *m)
 	e->watched++;
 	client_promote(e, cl);
 	return sleep_watch(e, cl);
+}
+
+bool client_opens(struct client *cl)
+{
+	if ((cl->quota && cl->open >= cl->quota) || !account_open(cl->account))
+		return false;
+	cl->open++;
+	return true;
+}
+
+void client_closes(struct client *cl)
+{
+	cl->open--;
+	account_close(cl->account);
+}
+
+void client_passes(struct client *from, struct client *to)
+{
+	from->open--;
+	to->open++;
+	account_move(from->account, to->account);
 }
 
 int client_slab(struct engine *e, const struct mail *m)

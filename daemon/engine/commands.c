@@ -130,7 +130,7 @@ static int choose_port(struct engine *e, const struct cmd_connect *in,
 	return is_free(&arg, key, *lport) ? 0 : -EADDRINUSE;
 }
 
-/* What policy has to say, but for the number of connections. */
+/* What policy has to say of where from. */
 static int connect_allowed(struct engine *e, struct client *cl,
 			   const struct cmd_connect *in,
 			   const struct net_path *path)
@@ -151,10 +151,6 @@ static int connect_allowed(struct engine *e, struct client *cl,
 		count(&e->stats.policy_denied);
 		return -EACCES;
 	}
-	if (!rate_take(&cl->connects, p->connect_rate, e->now)) {
-		count(&e->stats.policy_connect_rate);
-		return -EAGAIN;
-	}
 	return 0;
 }
 
@@ -165,7 +161,6 @@ static void connected_begins(struct engine *e, struct context *c, uint32_t conn,
 
 	memcpy(tcp_path(e->tcp, conn), path, sizeof(*path));
 	u->flags |= U_CONNECTING | U_NAMELESS;
-	c->client->open++;
 	socket_list(e, conn, LIST_NAMELESS, nameless_bucket(e, c->slot, cookie));
 }
 
@@ -226,8 +221,6 @@ static int connect_checked(struct engine *e, struct context *c,
 
 	memcpy(&src, in->local_addr, sizeof(src));
 	memcpy(&tc.remote, in->remote_addr, sizeof(tc.remote));
-	if (c->client->quota && c->client->open >= c->client->quota)
-		return -EMFILE;
 	if (!addr_is_v4(&tc.remote) || addr_is_any(&tc.remote) || !tc.rport)
 		return -EADDRNOTAVAIL;
 	err = net_lookup(e->net, &src, &tc.remote, &path);
@@ -247,6 +240,10 @@ static int connect_checked(struct engine *e, struct context *c,
 	err = choose_port(e, in, &key, &tc.lport, owner);
 	if (err)
 		return err;
+	if (!account_connect(c->client->account, e->now)) {
+		count(&e->stats.policy_connect_rate);
+		return -EAGAIN;
+	}
 	err = tcp_connect(e->tcp, &tc, e->now);
 	if (err < 0)
 		return err;
@@ -254,6 +251,27 @@ static int connect_checked(struct engine *e, struct context *c,
 	early_apply(e, c, (uint32_t)err, in->cookie);
 	conn_log(e, (uint32_t)err, "connecting");
 	return 0;
+}
+
+/* It counts from here on, or not at all. */
+static int connect_counted(struct engine *e, struct context *c,
+			   const struct cmd_connect *in, uint32_t *owner)
+{
+	struct client *cl = c->client;
+	int err;
+
+	if (!client_opens(cl)) {
+		count(&e->stats.policy_connections);
+		if (cl->account)
+			atomic_fetch_add_explicit(
+				&cl->account->connections_refused, 1,
+				memory_order_relaxed);
+		return -EMFILE;
+	}
+	err = connect_checked(e, c, in, owner);
+	if (err)
+		client_closes(cl);
+	return err;
 }
 
 static void do_connect(struct engine *e, struct context *c,
@@ -268,7 +286,7 @@ static void do_connect(struct engine *e, struct context *c,
 		return;
 	}
 	event_first_use(e, c);
-	err = connect_checked(e, c, in, &owner);
+	err = connect_counted(e, c, in, &owner);
 	if (err)
 		refuse(e, c, in->cookie, -err, owner);
 }

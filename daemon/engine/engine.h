@@ -28,6 +28,7 @@
 #include "io/port.h"
 #include "net/net.h"
 #include "tcp/tcp.h"
+#include "engine/account.h"
 #include "engine/bpf.h"
 #include "engine/capture.h"
 #include "engine/mailbox.h"
@@ -64,6 +65,7 @@ struct net_config {
 /*
  * What the administrator allows a program (MAIL_CLIENT_ADD).  Control's memory,
  * immutable until CLIENT_GONE; NULL: everything.  TCP ports in host order.
+ * How much and how fast is its account's (account.h).
  */
 #define ENGINE_RANGES_MAX	16
 #define ENGINE_NETS_MAX		8
@@ -72,7 +74,6 @@ struct engine_policy {
 	struct { uint16_t first, last; } ranges[ENGINE_RANGES_MAX];
 	struct ip_addr addrs[ENGINE_NETS_MAX];	/* of ours; none: all */
 	uint32_t range_count, addr_count;	/* no range: every TCP port */
-	uint32_t connect_rate, accept_rate;	/* a second here; 0: any */
 };
 bool engine_policy_addr(const struct engine_policy *p, const struct ip_addr *a);
 bool engine_policy_port(const struct engine_policy *p, uint16_t port);
@@ -110,6 +111,7 @@ struct engine_stats {
 	counter_t given_back;		/* accepted again by another */
 	counter_t clients, contexts;	/* gauges */
 	counter_t policy_denied, policy_connect_rate, policy_accept_rate;
+	counter_t policy_connections;	/* connects above a number: EMFILE */
 	counter_t access_denied;	/* SYNs of sources not allowed */
 	counter_t frame_dropped;	/* no frame to send with: sent later */
 	counter_t cpu_us;		/* thread CPU time, refreshed now and then */

@@ -128,11 +128,6 @@ struct context {
 	int32_t early[CMD_OPTS];
 };
 
-/* So many a second, a second's worth at once (policy.c). */
-struct rate {
-	uint64_t full_us;	/* when the bucket is full again */
-};
-
 enum client_state { CLIENT_NONE, CLIENT_LIVE, CLIENT_LEAVING };
 
 struct client {
@@ -144,11 +139,11 @@ struct client {
 	int wake_rd;
 	uint32_t active_at;		/* place in e->active */
 	uint32_t slabs;
-	uint32_t quota, open;		/* connections */
+	uint32_t quota, open;		/* connections here; 0: any number */
 	uint8_t *segment;
 	struct arena *arena;
 	const struct engine_policy *policy;	/* NULL: none */
-	struct rate connects, accepts;
+	struct engine_account *account;	/* NULL: none */
 	struct wake_shared *wake;	/* "engine e does not look" */
 	struct context *contexts;
 	mono_t last_command, grace_end;
@@ -232,7 +227,7 @@ struct engine {
 	uint32_t member_fresh;
 	struct member *member_free;
 	uint32_t due_head;		/* listeners, by index */
-	mono_t accept_again;		/* a rate held one up until then; 0: no */
+	mono_t accept_again;		/* a policy held one up until then; 0: no */
 	struct engine_access access[ENGINE_ACCESS_MAX];
 	uint32_t access_count;
 
@@ -349,6 +344,10 @@ void client_want_slab(struct engine *e, struct client *c, enum block_class cls);
 void client_promote(struct engine *e, struct client *c);
 bool client_demote(struct engine *e, struct client *c);
 mono_t client_next_due(const struct engine *e);
+/* Its connections: one more if it may have it, one less, one changes hands. */
+bool client_opens(struct client *c);
+void client_closes(struct client *c);
+void client_passes(struct client *from, struct client *to);
 struct context *context_find(struct engine *e, uint32_t client,
 			     uint32_t number);
 
@@ -356,8 +355,6 @@ struct context *context_find(struct engine *e, uint32_t client,
 void conn_log(const struct engine *e, uint32_t conn, const char *what);
 
 /* ---- policy.c ---- */
-/* One more now?  0 a second: as many as there are. */
-bool rate_take(struct rate *r, uint32_t per_second, mono_t now);
 void access_set(struct engine *e, const struct engine_access *list,
 		uint32_t count);
 bool access_denies(const struct engine *e, const struct net_rx *in);

@@ -70,6 +70,7 @@ struct mail {
 			int wake_rd;		/* client's wakes arrive here */
 			uint32_t quota_conns;
 			const void *policy;	/* struct engine_policy */
+			void *account;	/* struct engine_account */
 		} client;
 		struct {
 			uint32_t client, slab, cls, zero;

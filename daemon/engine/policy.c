@@ -3,14 +3,12 @@
  *
  * Control decides what needs a name (who may attach, where may be listened);
  * what happens at the pace of connections is decided here: the address and TCP
- * port a connection comes from, rates, and sources of SYNs.
+ * port a connection comes from, and sources of SYNs.
  */
 #include <arpa/inet.h>
 #include <string.h>
 
 #include "engine/engine_state.h"
-
-#define SECOND_US	1000000u
 
 bool engine_policy_addr(const struct engine_policy *p, const struct ip_addr *a)
 {
@@ -26,23 +24,6 @@ bool engine_policy_port(const struct engine_policy *p, uint16_t port)
 		if (port >= p->ranges[i].first && port <= p->ranges[i].last)
 			return true;
 	return p->range_count == 0;
-}
-
-/* A bucket that holds a second's worth: each event moves the instant at which
- * it is full again by 1/@per_second. */
-bool rate_take(struct rate *r, uint32_t per_second, mono_t now)
-{
-	uint64_t step;
-
-	if (!per_second)
-		return true;
-	step = SECOND_US / per_second;
-	if (r->full_us < now.us)
-		r->full_us = now.us;
-	if (r->full_us + step > now.us + SECOND_US)
-		return false;
-	r->full_us += step;
-	return true;
 }
 
 /* ---- sources ---- */

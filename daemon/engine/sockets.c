@@ -211,8 +211,7 @@ bool socket_pass_on(struct engine *e, uint32_t conn)
 		if (tcp_assign(e->tcp, conn, next, 0, 0))
 			continue;	/* no memory there: it loses it */
 		u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_NAMELESS);
-		e->clients[old].open--;
-		e->clients[next].open++;
+		client_passes(&e->clients[old], &e->clients[next]);
 		socket_list(e, conn, LIST_PARKED, next);
 		tell_parked(e, conn, cookie);
 		return true;
@@ -230,8 +229,7 @@ static void swap_holder(struct engine *e, uint32_t conn, uint32_t old,
 
 	leave_client(e, h);
 	join_client(e, h, old);
-	e->clients[old].open--;
-	e->clients[client].open++;
+	client_passes(&e->clients[old], &e->clients[client]);
 }
 
 int socket_take(struct engine *e, uint32_t conn, struct context *c,
@@ -272,7 +270,7 @@ void socket_close(struct engine *e, uint32_t conn, bool abort)
 {
 	struct tcp_user *u = tcp_user(e->tcp, conn);
 
-	e->clients[u->client].open--;
+	client_closes(&e->clients[u->client]);
 	u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_CONNECTING | U_FRESH);
 	u->flags |= U_CLOSED;
 	socket_list(e, conn, LIST_CONTEXT, u->context);
@@ -293,7 +291,7 @@ void socket_abandon(struct engine *e, uint32_t conn)
 	u->context = 0;
 	socket_list(e, conn, LIST_ORPHAN, client);
 	if (!closed) {
-		e->clients[client].open--;
+		client_closes(&e->clients[client]);
 		tcp_close(e->tcp, conn, false, e->now);
 	}
 	tcp_detach(e->tcp, conn);

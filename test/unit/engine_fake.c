@@ -23,6 +23,7 @@ uint32_t fake_extents;
 const struct wire_config *fake_wire;
 void (*fake_tune)(int side, struct tcp_config *c);
 bool fake_neighbours;
+struct engine_account *fake_account;
 
 static void daemon_open(struct fake_world *w, int side, uint32_t engines)
 {
@@ -244,6 +245,7 @@ struct fake_client *fake_client(struct fake_world *w, int side, int i)
 		m.client.segment = c->segment;
 		m.client.arena = &c->arena[e];
 		m.client.wake_rd = -1;
+		m.client.account = fake_account;
 		assert_int_equal(mail_send(engine_mailbox(d->e[e]),
 					   d->engines, &m), 0);
 	}

@@ -66,6 +66,8 @@ extern uint32_t fake_extents;
  * a side's TCP; NULL: the defaults. */
 extern const struct wire_config *fake_wire;
 extern void (*fake_tune)(int side, struct tcp_config *c);
+/* The account of clients attached from now on; NULL: none. */
+extern struct engine_account *fake_account;
 /* The sides know each other's MAC address. */
 extern bool fake_neighbours;
 /* @engines on each side; addresses 10.0.0.1 and 10.0.0.2. */

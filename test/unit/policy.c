@@ -75,7 +75,7 @@ static void first_that_fits(void **state)
 
 static void rates(void **state)
 {
-	struct rate r = { 0 };
+	rate_t r = 0;
 	mono_t now = { 5000000 };
 	int n = 0;
 

@@ -259,6 +259,72 @@ static int log_levels(const struct verb *v)
 	return data ? 0 : 1;
 }
 
+/* "3 of 100", or "3" where there is no limit. */
+static void of_limit(struct table *t, const json_t *x, const char *now,
+		     const char *most)
+{
+	long long n = json_integer_value(json_object_get(x, now));
+	long long max = json_integer_value(json_object_get(x, most));
+
+	if (max)
+		table_add(t, "%lld of %lld", n, max);
+	else
+		table_add(t, "%lld", n);
+}
+
+static void mib_of_limit(struct table *t, const json_t *x)
+{
+	long long n = json_integer_value(json_object_get(x, "memory_bytes"));
+	long long max = json_integer_value(json_object_get(x,
+							   "memory_max_bytes"));
+
+	if (max)
+		table_add(t, "%lld of %lld MiB", n >> 20, max >> 20);
+	else
+		table_add(t, "%lld MiB", n >> 20);
+}
+
+static void refused(struct table *t, const json_t *x)
+{
+	static const char *const names[] = { "connections_refused",
+		"connects_slowed", "accepts_slowed", "slabs_denied" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		table_add(t, "%lld", (long long)json_integer_value(
+			json_object_get(x, names[i])));
+}
+
+/* What the programs of a policy, or of one user under it, have together. */
+static void policy_accounts(const json_t *all)
+{
+	static const char *const heads[] = { "-policy", "-user id", "programs",
+		"connections", "memory", "refused", "slowed", "waited",
+		"denied" };
+	const json_t *x, *uid;
+	struct table t;
+	size_t i;
+
+	if (!json_array_size(all))
+		return;
+	printf("\n");
+	table_begin(&t, 9, heads);
+	json_array_foreach(all, i, x) {
+		uid = json_object_get(x, "uid");
+		table_add(&t, "%s", str(x, "policy"));
+		if (json_is_integer(uid))
+			table_add(&t, "%lld", json_integer_value(uid));
+		else
+			table_add(&t, "all");
+		table_add(&t, "%lld", json_integer_value(
+			json_object_get(x, "programs")));
+		of_limit(&t, x, "connections", "connections_max");
+		mib_of_limit(&t, x);
+		refused(&t, x);
+	}
+	table_end(&t);
+	printf("\n");
+}
+
 static int policy(const struct verb *v)
 {
 	static const char *const heads[] = { "-policy", "-user", "-group",
@@ -283,6 +349,7 @@ static int policy(const struct verb *v)
 			json_object_get(x, "clients")));
 	}
 	table_end(&t);
+	policy_accounts(json_object_get(data, "accounts"));
 	printf("%lld programs refused, %lld listens denied\n",
 	       json_integer_value(json_object_get(data, "refused")),
 	       json_integer_value(json_object_get(data, "listen_denied")));
