@@ -280,6 +280,15 @@ static int check_port(struct parse *p, struct config_port *port, uint8_t id)
 			       "driver %s cannot share an address with the "
 			       "kernel, xdp can", port->io.name,
 			       port->io.driver);
+	if (port->io.vlan && !port_driver(port->io.driver)->tags)
+		return fail_at(p, port->line, "[port %s] vlan: the driver %s "
+			       "cannot tag frames, psio can; xdp takes the "
+			       "kernel's VLAN interface as its device",
+			       port->io.name, port->io.driver);
+	if (port->io.vlan && port->follow == FOLLOW_KERNEL)
+		return fail_at(p, port->line, "[port %s] vlan: follow = kernel "
+			       "would follow the untagged interface",
+			       port->io.name);
 	if (!port->io.addr_count && port->follow == FOLLOW_KERNEL &&
 	    port->io.share)
 		port->kernel_addrs = true;

@@ -322,6 +322,7 @@ static const struct config_key keys[] = {
 	{ "port", "frames", set_frames, 0, RANGE(512, 1048576), .allowed =
 	  "auto, or a power of two, 512 - 1048576" },
 
+	{ "port", "vlan", set_uint32, PORT_AT(io.vlan), RANGE(0, 4094) },
 	{ "port", "share", set_bool, PORT_AT(io.share), .allowed = YES_NO },
 	{ "port", "follow", set_word, PORT_AT(follow),
 	  .allowed = "no, kernel" },

@@ -52,6 +52,7 @@ struct port_config {
 	bool zero_copy;		/* xdp: try zero-copy first */
 	bool force_copy;	/* xdp: never zero-copy */
 	bool share;		/* xdp: addresses are the kernel's too */
+	uint32_t vlan;		/* psio: 802.1Q id of all frames; 0: untagged */
 	struct ip_addr addrs[16]; /* ours on this port: what xdp redirects */
 	unsigned int addr_count;
 	uint8_t mac[6];		/* 0: the device's, or made up */
@@ -77,6 +78,7 @@ struct port_queue {
 
 struct port_ops {
 	const char *driver;
+	bool tags;		/* takes port_config.vlan */
 	/* Allocates *@out with its queues.  0 or -errno with @err written. */
 	int (*open)(struct port **out, const struct port_config *cfg, char *err);
 	void (*close)(struct port *p);

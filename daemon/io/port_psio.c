@@ -9,7 +9,9 @@
  * cut by the chip (TSO) is written in one piece and goes out as slots.  A
  * received frame is a buffer; one that came in several is put together in a
  * run.  The chip verifies and makes checksums, cuts, and spreads flows over
- * the queues by the hash that the engines use.
+ * the queues by the hash that the engines use.  Where the port has a VLAN the
+ * chip tags what is sent; a tag of ours is taken off what comes, and all other
+ * frames are the kernel's with their tags as they are.
  *
  * System calls  One a loop at most in each direction while there is traffic:
  *           received buffers are brought, what was sent is flushed.  A look
@@ -124,12 +126,17 @@ static bool revive(struct psio_queue *q, mono_t now)
 /* ---- sending ---- */
 
 /* To the chip, or with @flag to the kernel; false: could not, @f is free. */
-static bool put(struct psio_life *l, struct frame *f, uint16_t flag)
+static bool put(const struct psio_queue *q, struct frame *f, uint16_t flag)
 {
+	struct psio_life *l = q->now;
 	struct ps_slot s[PS_FRAGS_MAX];
 	uint32_t n = psio_slots(f, psio_buf(f), ps_buffer(l->h, psio_buf(f)),
 				s);
 
+	if (n && q->p->vlan && flag != PS_F_SLOW) {
+		flag |= PS_F_VLAN;
+		s[0].vlan = q->p->vlan;
+	}
 	if (n)
 		s[0].flags |= flag;
 	if (n == 0 || ps_put(l->h, s, n)) {
@@ -166,7 +173,7 @@ static void psio_tx(struct port_queue *port, struct frame **f, int count,
 		l->out--;
 		if (l != q->now)
 			f[i] = renew(q, l, f[i]);
-		if (f[i] && put(q->now, f[i], 0)) {
+		if (f[i] && put(q, f[i], 0)) {
 			bytes += len;
 			sent++;
 		}
@@ -294,13 +301,15 @@ static struct frame *sort(struct psio_queue *q, struct frame *f)
 	enum psio_whose whose = psio_whose(q->p, f->data, f->len);
 	struct frame *ours = f;
 
-	if (whose == PSIO_OURS)
-		return f;
-	ours = whose == PSIO_BOTH ? copy_of(q, f) : NULL;
-	if (put(q->now, f, PS_F_SLOW))
-		q->unsent = true;
-	else
-		counter_add(&q->q.stats.rx_dropped, 1);
+	if (whose != PSIO_OURS) {
+		ours = whose == PSIO_BOTH ? copy_of(q, f) : NULL;
+		if (put(q, f, PS_F_SLOW))
+			q->unsent = true;
+		else
+			counter_add(&q->q.stats.rx_dropped, 1);
+	}
+	if (ours && q->p->vlan)
+		psio_untag(ours);
 	return ours;
 }
 
@@ -488,7 +497,8 @@ static void describe(struct psio_port *p, const struct ps_info *info)
 	p->port.caps = PORT_RX_CSUM | PORT_TX_CSUM | PORT_TSO;
 	p->port.tso_max_bytes = PSIO_TSO_MAX;
 	memcpy(p->port.mac, info->mac, 6);
-	snprintf(p->port.mode, sizeof(p->port.mode), "82599 %s, tso", p->bus);
+	snprintf(p->port.mode, sizeof(p->port.mode), "82599 %s, tso%s%.0u",
+		 p->bus, p->vlan ? ", vlan " : "", p->vlan);
 	atomic_store(&p->link_mbps, info->link_mbps);
 }
 
@@ -522,6 +532,7 @@ static int psio_open(struct port **out, const struct port_config *cfg,
 	p->slots = 1u << (cfg->frames_log2 ? cfg->frames_log2 : SLOTS_LOG2);
 	if (p->slots > PS_SLOTS_MAX)
 		p->slots = PS_SLOTS_MAX;
+	p->vlan = (uint16_t)cfg->vlan;
 	psio_set_addrs(&p->port, cfg->addrs, cfg->addr_count);
 	rc = set_up(p, cfg, &queues);
 	if (rc) {
@@ -534,6 +545,7 @@ static int psio_open(struct port **out, const struct port_config *cfg,
 
 const struct port_ops port_psio_ops = {
 	.driver = "psio",
+	.tags = true,
 	.open = psio_open,
 	.close = psio_close,
 	.rx = psio_rx,

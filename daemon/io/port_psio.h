@@ -71,6 +71,7 @@ struct psio_port {
 	char path[40];		/* of the character device, as last found */
 	char bus[24];		/* PCI address: by it the device is found again */
 	uint32_t slots;		/* of a hardware ring */
+	uint16_t vlan;		/* our frames' tag; 0: they have none */
 	_Atomic uint32_t link_mbps;
 	_Atomic uint32_t addr_count;
 	_Atomic uint32_t addrs[16];	/* IPv4, network order */
@@ -80,11 +81,14 @@ struct psio_port {
 enum psio_whose { PSIO_OURS, PSIO_KERNEL, PSIO_BOTH };
 
 /*
- * psio_whose.c - IPv4 and ARP for our addresses are ours, all else is the
- * kernel's; who announces his own address (RFC 5227 3) tells both.
+ * psio_whose.c - IPv4 and ARP for our addresses, in our VLAN, are ours, all
+ * else is the kernel's; who announces his own address (RFC 5227 3) tells both.
  */
 enum psio_whose psio_whose(const struct psio_port *p, const uint8_t *frame,
 			   uint32_t len);
+
+/* Takes off the tag that a frame of ours has. */
+void psio_untag(struct frame *f);
 
 /* Slots for @f, whose first buffer is @buf at @base, into @s (PS_FRAGS_MAX);
  * how many, or 0: no frame that can be sent. */

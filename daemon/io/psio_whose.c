@@ -4,7 +4,7 @@
 #include "io/port_psio.h"
 
 enum {
-	ETH = 14, TYPE_IP = 0x0800, TYPE_ARP = 0x0806, TYPE_VLAN = 0x8100,
+	VLAN_ID = 0xfff, ETH = 14, TYPE_IP = 0x0800, TYPE_ARP = 0x0806, TYPE_VLAN = 0x8100,
 	ARP_BYTES = 28, ARP_SPA = 14, ARP_TPA = 24,
 	IP_BYTES = 20, IP_DST = 16, IP_CSUM = 10,
 	TCP_BYTES = 20, TCP_CSUM = 16, UDP_CSUM = 6
@@ -37,12 +37,16 @@ static bool is_addr(const struct psio_port *p, uint32_t v4)
 enum psio_whose psio_whose(const struct psio_port *p, const uint8_t *frame,
 			   uint32_t len)
 {
-	uint32_t at = ETH;
+	uint32_t at = ETH, vlan = 0;
 
-	if (len < ETH)
+	if (len < ETH + 4)
 		return PSIO_KERNEL;
-	if (be16(frame + 12) == TYPE_VLAN)
+	if (be16(frame + 12) == TYPE_VLAN) {
+		vlan = be16(frame + ETH) & VLAN_ID;
 		at += 4;
+	}
+	if (vlan != p->vlan)
+		return PSIO_KERNEL;
 	if (len >= at + IP_BYTES && be16(frame + at - 2) == TYPE_IP)
 		return is_addr(p, word(frame + at + IP_DST)) ? PSIO_OURS :
 			PSIO_KERNEL;
@@ -52,6 +56,14 @@ enum psio_whose psio_whose(const struct psio_port *p, const uint8_t *frame,
 		return PSIO_OURS;
 	return word(frame + at + ARP_SPA) == word(frame + at + ARP_TPA) ?
 		PSIO_BOTH : PSIO_KERNEL;
+}
+
+void psio_untag(struct frame *f)
+{
+	memmove(f->data + 4, f->data, 12);
+	f->data += 4;
+	f->len -= 4;
+	f->room -= 4;
 }
 
 /* The chip adds each piece's length itself (82599 7.2.4.3), so the sum that it

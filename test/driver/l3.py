@@ -19,7 +19,8 @@ huge_pages = no
 [port p]
 driver = psio
 device = {device}
-address = 10.5.0.2/24
+address = {net}.2/24
+vlan = {vlan}
 [tcp]
 max_connections = 4096
 max_syn = 1024
@@ -38,7 +39,8 @@ class Suite:
 
     def set_up(self):
         """ps_ixgbe takes the first device, stock ixgbe the second."""
-        self.sh("for m in dca xfrm_algo libphy mdio_devres mdio; do "
+        self.sh("for m in dca xfrm_algo libphy mdio_devres mdio llc stp garp "
+                "mrp 8021q; do "
                 "[ -e /lib/$m.ko ] && insmod /lib/$m.ko; done; "
                 f"echo ps_ixgbe >/sys/bus/pci/devices/{BUS}/driver_override; "
                 "insmod /lib/ixgbe.ko && insmod /lib/ps_ixgbe.ko queues=2; "
@@ -58,8 +60,8 @@ class Suite:
         return self.sh(f"nsenter -n -t $(cat /tmp/ns) sh -c '{command}'",
                        timeout)
 
-    def daemon(self, engines, device="xge0"):
-        conf = CONF.format(engines=engines, device=device)
+    def daemon(self, engines, device="xge0", net="10.5.0", vlan=0):
+        conf = CONF.format(engines=engines, device=device, net=net, vlan=vlan)
         self.sh(f"cat >/tmp/m.conf <<'X'\n{conf}X")
         self.sh("mtcpd -f -c /tmp/m.conf >/tmp/mtcpd.log 2>&1 & "
                 "echo $! >/tmp/mtcpd.pid; i=0; while [ $i -lt 100 ] && "
@@ -72,9 +74,9 @@ class Suite:
                 f"-f /tmp/app.conf -N {threads} >/tmp/ep.log 2>&1 & "
                 "echo $! >/tmp/ep.pid; sleep 2")
 
-    def fetch(self, name, times=1):
+    def fetch(self, name, times=1, net="10.5.0"):
         self.peer(f"i=0; while [ $i -lt {times} ]; do "
-                  f"curl -m 40 -sS -o /tmp/got http://10.5.0.2/{name} && "
+                  f"curl -m 40 -sS -o /tmp/got http://{net}.2/{name} && "
                   f"cmp /tmp/got /tmp/www/{name} || exit 1; i=$((i+1)); done",
                   100)
 
@@ -119,16 +121,39 @@ class Suite:
         self.stop()
         return "two queues"
 
+    def vlan(self):
+        """Both ends in VLAN 5; frames without the tag are the kernel's."""
+        self.peer('d=$(ip -o link | grep -o "eth[01]" | head -1); '
+                  "ip link add link $d name v5 type vlan id 5; "
+                  "ip addr add 10.6.0.1/24 dev v5; ip link set v5 up")
+        self.sh("ip addr add 10.5.0.3/24 dev xge0")
+        self.daemon(1, net="10.6.0", vlan=5)
+        self.serve()
+        self.fetch("8", net="10.6.0")
+        self.peer("ping -c 2 -W 3 10.5.0.3")
+        must("vlan 5" in self.sh("mtcpctl -s /tmp/a.sock ports"), "mode")
+        self.stop()
+        self.sh("ip addr del 10.5.0.3/24 dev xge0")
+        return "8 MiB identical"
+
     def errors(self):
+        net = {"net": "10.5.0", "vlan": 0}
         for device, said in (("xge9", "has no port"),):
             self.sh(f"cat >/tmp/e.conf <<'X'\n"
-                    f"{CONF.format(engines=1, device=device)}X")
+                    f"{CONF.format(engines=1, device=device, **net)}X")
             code, out = self.g.run("timeout 5 mtcpd -f -c /tmp/e.conf")
             must(code == 1 and said in out, f"{device}: {code} {out}")
         self.sh(f"cat >/tmp/e.conf <<'X'\n"
-                f"{CONF.format(engines=3, device='xge0')}X")
+                f"{CONF.format(engines=3, device='xge0', **net)}X")
         code, out = self.g.run("timeout 5 mtcpd -f -c /tmp/e.conf")
         must(code == 1 and "queues=3" in out, out)
+
+    def taken(self):
+        self.sh(f"cat >/tmp/e.conf <<'X'\n" + CONF.format(
+            engines=1, device="xge0", net="10.5.0", vlan=0) + "X")
+        self.g.start("ps_echo /dev/ps/xge0 1 6 >/dev/null & sleep 1")
+        code, out = self.g.run("timeout 5 mtcpd -f -c /tmp/e.conf")
+        must(code == 1 and "in use by another program" in out, out)
 
     def quiet(self):
         bad = self.g.complaints()
@@ -148,7 +173,7 @@ def main():
         cases.guest = guest
         s = Suite(guest, cases)
         for name in ("set_up", "errors", "serves", "fetches", "back", "two",
-                     "quiet"):
+                     "vlan", "taken", "quiet"):
             cases.case(f"L3 {kernel} {name}", getattr(s, name))
             if guest.p.poll() is not None:
                 raise RuntimeError(f"the guest ended in {name}")

@@ -71,7 +71,8 @@ static struct config *load(const char *text, int *rc, char *err)
 	"socket, admin, pidfile, log, group, arp_conf, route_conf, " \
 	"stop_grace_ms, drain_s, sandbox"
 #define KEYS_PORT \
-	"driver, device, address, mtu, mac, zero_copy, frames, share, follow"
+	"driver, device, address, mtu, mac, zero_copy, frames, vlan, " \
+	"share, follow"
 #define SECTIONS \
 	"daemon, engine, port NAME, route, neighbour, tcp, limits, " \
 	"policy NAME, access"
@@ -145,6 +146,15 @@ static const struct {
 	{ "[port p]\nmac = 02:00:00:00:00\n",
 	  ":2: [port p] mac = \"02:00:00:00:00\": allowed: auto, or a "
 	  "unicast address aa:bb:cc:dd:ee:ff" },
+	{ "[port p]\ndriver = tap\naddress = 10.0.0.2/24\nvlan = 5\n",
+	  ":1: [port p] vlan: the driver tap cannot tag frames, psio can; "
+	  "xdp takes the kernel's VLAN interface as its device" },
+	{ "[port p]\ndriver = psio\naddress = 10.0.0.2/24\nvlan = 5\n"
+	  "follow = kernel\n",
+	  ":1: [port p] vlan: follow = kernel would follow the untagged "
+	  "interface" },
+	{ "[port p]\nvlan = 4095\n",
+	  ":2: [port p] vlan = \"4095\": allowed: 0 - 4094" },
 	{ "[port p]\nzero_copy = maybe\n",
 	  ":2: [port p] zero_copy = \"maybe\": allowed: auto, yes, no" },
 	{ "[port p]\nframes = 1000\n",
@@ -297,6 +307,7 @@ static void good_file(void **state)
 		"[route]\n10.2.0.0/16 = 10.0.0.1\n10.3.0.0/16 = a\n"
 		"default = 10.1.0.1\n"
 		"[port b]\ndriver = tap\naddress = 10.5.0.1/8\n"
+		"[port c]\ndriver = psio\naddress = 10.6.0.1/8\nvlan = 100\n"
 		"[neighbour]\n10.1.0.9 = 02:00:00:00:00:09\n";
 	char err[CONFIG_ERR_BYTES], buf[ADDR_TEXT_BYTES];
 	struct config *cfg;
@@ -315,7 +326,9 @@ static void good_file(void **state)
 	assert_int_equal(cfg->engine.spin_us, CONFIG_SPIN_FOREVER);
 	assert_false(cfg->engine.spin_auto);
 	assert_int_equal(cfg->engine.huge_pages, CHOICE_NO);
-	assert_int_equal(cfg->port_count, 2);
+	assert_int_equal(cfg->port_count, 3);
+	assert_int_equal(cfg->ports[2].io.vlan, 100);
+	assert_int_equal(cfg->ports[1].io.vlan, 0);
 	assert_string_equal(cfg->ports[0].io.device, "mt0");
 	assert_string_equal(cfg->ports[1].io.device, "b");
 	assert_int_equal(cfg->ports[0].io.addr_count, 3);
@@ -333,7 +346,7 @@ static void good_file(void **state)
 	assert_int_equal(cfg->local_port_min, 1024);
 	assert_int_equal(cfg->local_port_max, 65535);
 	assert_true(cfg->limits.memory == 2ull << 30);
-	assert_int_equal(cfg->net.addr_count, 4);
+	assert_int_equal(cfg->net.addr_count, 5);
 	assert_int_equal(cfg->net.route_count, 3);
 	assert_int_equal(cfg->net.routes[2].prefix, 96);
 	assert_string_equal(addr_text(&cfg->net.routes[2].gateway, buf),

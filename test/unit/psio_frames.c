@@ -67,6 +67,18 @@ static void whose(void **state)
 		n = ip_frame(f, "10.5.0.3", tagged);
 		assert_int_equal(psio_whose(&port, f, n), PSIO_KERNEL);
 	}
+	/* another VLAN than ours, whatever its priority */
+	n = ip_frame(f, "192.0.2.7", 1);
+	f[14] = 0xe0;
+	f[15] = 7;
+	assert_int_equal(psio_whose(&port, f, n), PSIO_KERNEL);
+	port.vlan = 7;
+	assert_int_equal(psio_whose(&port, f, n), PSIO_OURS);
+	f[14] = 0x01;
+	assert_int_equal(psio_whose(&port, f, n), PSIO_KERNEL);
+	n = ip_frame(f, "192.0.2.7", 0);
+	assert_int_equal(psio_whose(&port, f, n), PSIO_KERNEL);
+	port.vlan = 0;
 	n = arp_frame(f, "10.5.0.1", "10.5.0.2");
 	assert_int_equal(psio_whose(&port, f, n), PSIO_OURS);
 	n = arp_frame(f, "10.5.0.1", "10.5.0.9");
@@ -85,6 +97,22 @@ static void whose(void **state)
 		arp_frame(f, "10.5.0.1", "10.5.0.2");
 		assert_int_equal(psio_whose(&port, f, len), PSIO_KERNEL);
 	}
+}
+
+static void tag_comes_off(void **state)
+{
+	uint8_t b[64];
+	struct frame f = { .data = b, .len = 60, .room = 64 };
+
+	(void)state;
+	for (uint8_t i = 0; i < 64; i++)
+		b[i] = i;
+	psio_untag(&f);
+	assert_ptr_equal(f.data, b + 4);
+	assert_int_equal(f.len, 56);
+	assert_int_equal(f.room, 60);
+	for (uint8_t i = 0; i < 56; i++)
+		assert_int_equal(f.data[i], i < 12 ? i : i + 4);
 }
 
 /* The slots name every byte once, in order, within the buffers. */
@@ -176,6 +204,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(whose, reset),
+		cmocka_unit_test(tag_comes_off),
 		cmocka_unit_test(slots_cover),
 		cmocka_unit_test(offloads),
 	};
