@@ -151,5 +151,5 @@ int psio_find(struct psio_port *p, const char *name, struct ps_info *info)
 		memcpy(p->bus, d[i].info.bus, sizeof(p->bus));
 		return 0;
 	}
-	return n > 0 ? -ENODEV : -ENOENT;
+	return n > 0 ? -ENODEV : n < 0 ? n : -ENOENT;
 }

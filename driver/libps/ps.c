@@ -45,7 +45,7 @@ static int call(int fd, unsigned long cmd, void *arg)
 int ps_list_devices(struct ps_device *devices, int max)
 {
 	glob_t g;
-	int n = 0;
+	int n = 0, r, first = 0;
 
 	if (glob("/dev/ps/*", 0, NULL, &g) != 0)
 		return 0;
@@ -53,16 +53,18 @@ int ps_list_devices(struct ps_device *devices, int max)
 		struct ps_device *d = &devices[n];
 		int fd = open(g.gl_pathv[i], O_RDWR | O_CLOEXEC);
 
-		if (fd < 0)
-			continue;
 		snprintf(d->path, sizeof(d->path), "%s", g.gl_pathv[i]);
 		d->info.version = PS_UAPI_VERSION;
-		if (call(fd, PS_IOC_INFO, &d->info) == 0)
+		r = fd < 0 ? -errno : call(fd, PS_IOC_INFO, &d->info);
+		if (r == 0)
 			n++;
-		close(fd);
+		else if (!first)
+			first = r;
+		if (fd >= 0)
+			close(fd);
 	}
 	globfree(&g);
-	return n;
+	return n ? n : first;
 }
 
 #define DESC_BYTES	16u
@@ -398,6 +400,31 @@ int ps_set_rss_key(struct ps_handle *h, const uint8_t key[PS_RSS_KEY_BYTES])
 
 	memcpy(k.key, key, sizeof(k.key));
 	return call(h->fd, PS_IOC_RSS, &k);
+}
+
+const char *ps_explain(int error)
+{
+	switch (-error) {
+	case EBUSY:
+		return "another program has this queue";
+	case EPROTONOSUPPORT:
+		return "ps_ixgbe and this program are of different releases";
+	case EINVAL:
+		return "no such queue (modprobe ps_ixgbe queues=N), or sizes "
+			"that cannot be";
+	case ENOMEM:
+		return "too little memory for the queue's buffers";
+	case ENOENT:
+		return "no such port (modprobe ps_ixgbe; ls /dev/ps)";
+	case EACCES:
+		return "only root may (see the udev rule)";
+	case ENETDOWN:
+		return "the port is being reset: try again";
+	case ENODEV:
+		return "the device has gone";
+	default:
+		return strerror(-error);
+	}
 }
 
 void ps_let_go(struct ps_handle *h)

@@ -55,7 +55,8 @@ struct ps_chunk {
 
 struct ps_handle;
 
-/* Fills @devices; returns how many, at most @max. */
+/* Fills @devices; returns how many, at most @max.  Where there are some and
+ * none can be asked: why, as the first one's -errno. */
 int ps_list_devices(struct ps_device *devices, int max);
 
 /* Zero members of @a take their defaults (512 slots each way, 1024 extra). */
@@ -119,6 +120,9 @@ int ps_read_event(struct ps_handle *h, struct ps_event *e);
 
 /* Sets the port's RSS key. */
 int ps_set_rss_key(struct ps_handle *h, const uint8_t key[PS_RSS_KEY_BYTES]);
+
+/* What -errno @error of a call above means, in words for who started it. */
+const char *ps_explain(int error);
 
 /* The queue is free for others; buffers stay mapped until ps_detach_queue(). */
 void ps_let_go(struct ps_handle *h);

@@ -41,22 +41,25 @@
 #define PS_STATS	22		/* counters of the chip: ps_ethtool.c */
 #define PS_STAT_XOFF_REG 0x41a8
 #define PS_VERSION	"0.1.0"
+/* Memory for a queue is refused rather than taken from other processes. */
+#define PS_GFP		(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 #define PS_NOTHING	0xffffffffu	/* a descriptor without a buffer */
 
 struct ps_port;
 
 /* A queue's memory: survives the device, see Lifetime. */
 struct ps_mem {
-	struct ps_head *head;		/* vmalloc_user: head and slots */
+	struct ps_head *head;		/* vmalloc: head and slots */
 	size_t head_bytes;
 	struct page *ring;		/* the chip's receive descriptors */
 	dma_addr_t ring_dma;
 	size_t ring_bytes;
 	struct page **block;		/* buffers, 4 KiB << order each */
-	dma_addr_t *dma;		/* of each block; valid while `mapped` */
+	dma_addr_t *dma;		/* of each block */
 	unsigned int blocks, order;
+	unsigned int blocks_mapped;
 	u32 buffers;
-	bool mapped;
+	bool mapped;			/* ring and blocks_mapped blocks */
 };
 
 struct ps_queue {
@@ -244,6 +247,7 @@ extern const struct pci_error_handlers ps_error_handlers;
 /* ps_chr.c */
 int ps_chr_add(struct ps_port *p);
 void ps_chr_remove(struct ps_port *p);
+void ps_chr_tell(struct ps_port *p, __poll_t what);
 void ps_port_put(struct ps_port *p);
 
 /* ps_netdev.c */
@@ -254,5 +258,6 @@ int ps_netdev_start_ring(struct ps_port *p);
 void ps_netdev_drain(struct ps_port *p);
 int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
 		      const struct ps_slot *frame, int n);
+void ps_netdev_deliver(struct ps_port *p, struct sk_buff *skb, u16 flags);
 
 #endif

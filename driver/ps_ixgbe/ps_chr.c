@@ -73,14 +73,44 @@ static int chr_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static void say_version(const struct ps_port *p, u32 version)
+{
+	dev_warn_ratelimited(&p->pdev->dev,
+			     "%s speaks version %u of the contract, not %u\n",
+			     current->comm, version, PS_UAPI_VERSION);
+}
+
+/* Why a process got no queue, for the administrator. */
+static void say_refused(const struct ps_port *p, const struct ps_attach *a,
+			long r)
+{
+	struct device *dev = &p->pdev->dev;
+
+	if (r == -EPROTONOSUPPORT)
+		say_version(p, a->version);
+	else if (r == -EBUSY)
+		dev_warn_ratelimited(dev, "%s: queue %u is taken already\n",
+				     current->comm, a->queue);
+	else if (r == -ENOMEM)
+		dev_warn_ratelimited(dev,
+				     "%s: no memory for queue %u's %u buffers\n",
+				     current->comm, a->queue, a->buffers);
+	else if (r == -EINVAL && a->queue >= p->nqueues)
+		dev_warn_ratelimited(dev,
+				     "%s: there is no queue %u, but 0 to %u\n",
+				     current->comm, a->queue, p->nqueues - 1);
+}
+
 static long do_info(struct ps_port *p, void __user *arg)
 {
 	struct ps_info i;
 
 	if (copy_from_user(&i, arg, sizeof(i)))
 		return -EFAULT;
-	if (i.version != PS_UAPI_VERSION)
+	if (i.version != PS_UAPI_VERSION) {
+		say_version(p, i.version);
 		return -EPROTONOSUPPORT;
+	}
 	memset(&i, 0, sizeof(i));
 	i.version = PS_UAPI_VERSION;
 	i.queues = p->nqueues;
@@ -108,15 +138,19 @@ static long do_attach(struct ps_file *f, void __user *arg)
 		return -EFAULT;
 	if (f->queue)
 		return -EBUSY;
-	if (a.version != PS_UAPI_VERSION)
-		return -EPROTONOSUPPORT;
-	if (a.queue >= p->nqueues)
-		return -EINVAL;
 	mutex_lock(&p->lock);
-	r = p->gone ? -ENODEV : ps_queue_attach(&p->queue[a.queue], &a);
+	if (p->gone)
+		r = -ENODEV;
+	else if (a.version != PS_UAPI_VERSION)
+		r = -EPROTONOSUPPORT;
+	else if (a.queue >= p->nqueues)
+		r = -EINVAL;
+	else
+		r = ps_queue_attach(&p->queue[a.queue], &a);
 	if (r == 0)
 		f->queue = &p->queue[a.queue];
 	mutex_unlock(&p->lock);
+	say_refused(p, &a, r);
 	if (r == 0 && copy_to_user(arg, &a, sizeof(a))) {
 		let_go(f);
 		r = -EFAULT;
@@ -281,20 +315,19 @@ void ps_chr_remove(struct ps_port *p)
 	if (p->registered)
 		misc_deregister(&p->misc);
 	mutex_lock(&p->lock);
+	p->gone = true;
 	for (i = 0; i < p->nqueues; i++)
-		ps_queue_stop(&p->queue[i]);
-	for (i = 0; i < p->nqueues; i++) {
-		struct ps_queue *q = &p->queue[i];
-
-		mutex_lock(&q->lock);
-		p->gone = true;
-		if (q->mem)
-			q->mem->head->state = PS_STATE_GONE;
-		mutex_unlock(&q->lock);
-	}
+		ps_queue_end(&p->queue[i], PS_STATE_GONE);
 	mutex_unlock(&p->lock);
+	ps_chr_tell(p, EPOLLERR | EPOLLHUP);
+}
+
+/* Something changed: whoever sleeps in poll() looks. */
+void ps_chr_tell(struct ps_port *p, __poll_t what)
+{
+	unsigned int i;
+
 	atomic_inc(&p->events);
 	for (i = 0; i < p->nqueues; i++)
-		wake_up_interruptible_poll(&p->queue[i].wait,
-					   EPOLLERR | EPOLLHUP);
+		wake_up_interruptible_poll(&p->queue[i].wait, what);
 }

@@ -8,30 +8,16 @@
 #include <linux/mm.h>
 #include <linux/version.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-static inline void ps_vm_flags_set(struct vm_area_struct *vma,
-				   unsigned long flags)
-{
-	vma->vm_flags |= flags;
-}
-
-static inline void ps_vm_flags_clear(struct vm_area_struct *vma,
-				     unsigned long flags)
-{
-	vma->vm_flags &= ~flags;
-}
+/* Since 6.2 the bus asks its devices to report errors. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#include <linux/aer.h>
 #else
-static inline void ps_vm_flags_set(struct vm_area_struct *vma,
-				   unsigned long flags)
-{
-	vm_flags_set(vma, flags);
-}
+#define pci_enable_pcie_error_reporting(pdev)	((void)(pdev))
+#endif
 
-static inline void ps_vm_flags_clear(struct vm_area_struct *vma,
-				     unsigned long flags)
-{
-	vm_flags_clear(vma, flags);
-}
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define vm_flags_set(vma, flags)	((vma)->vm_flags |= (flags))
+#define vm_flags_clear(vma, flags)	((vma)->vm_flags &= ~(flags))
 #endif
 
 #endif

@@ -120,6 +120,7 @@ static void master_disable(const struct ps_port *p)
 /* 4.6.3: interrupts off, master off, reset, EEPROM, DMA initialised. */
 int ps_hw_reset(struct ps_port *p)
 {
+	const u32 config_done = 1u << 18 << (PCI_FUNC(p->pdev->devfn) & 1);
 	struct device *dev = &p->pdev->dev;
 	u32 low, high;
 
@@ -141,10 +142,7 @@ int ps_hw_reset(struct ps_port *p)
 		dev_err(dev, "EEPROM is absent or was not read\n");
 		return -EIO;
 	}
-	if (wait_for(p, EEMNGCTL, EEMNGCTL_CFG_DONE &
-		     (PCI_FUNC(p->pdev->devfn) ? 2u << 18 : 1u << 18),
-		     EEMNGCTL_CFG_DONE &
-		     (PCI_FUNC(p->pdev->devfn) ? 2u << 18 : 1u << 18), 500) < 0)
+	if (wait_for(p, EEMNGCTL, config_done, config_done, 500) < 0)
 		dev_warn(dev, "manageability configuration not done\n");
 	if (wait_for(p, RDRXCTL, RDRXCTL_DMAIDONE, RDRXCTL_DMAIDONE, 100) < 0) {
 		dev_err(dev, "DMA initialisation does not end\n");
@@ -357,10 +355,24 @@ u32 ps_hw_link(const struct ps_port *p)
 	}
 }
 
+static int switch_on(struct ps_port *p, u32 control, u32 bits,
+		     const char *what, unsigned int i)
+{
+	ps_wr(p, control, XDCTL_ENABLE | bits);
+	if (wait_for(p, control, XDCTL_ENABLE, XDCTL_ENABLE, 20) == 0)
+		return 0;
+	dev_err(&p->pdev->dev, "%s queue %u does not start\n", what, i);
+	ps_wr(p, control, 0);
+	ps_life_ask_reset(p, "a queue does not start");
+	return -ETIMEDOUT;
+}
+
 /* 4.6.7.1: ring, buffers' size, enable, wait, only then the tail. */
 int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 		    u32 slots, bool strip_vlan)
 {
+	int r;
+
 	ps_wr(p, RDBAL(i), lower_32_bits(ring));
 	ps_wr(p, RDBAH(i), upper_32_bits(ring));
 	ps_wr(p, RDLEN(i), slots * sizeof(struct ps_desc));
@@ -368,15 +380,10 @@ int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 	ps_wr(p, DCA_RXCTRL(i), ps_rd(p, DCA_RXCTRL(i)) & ~(1u << 12));
 	ps_wr(p, RDH(i), 0);
 	ps_wr(p, RDT(i), 0);
-	ps_wr(p, RXDCTL(i), XDCTL_ENABLE | (strip_vlan ? RXDCTL_VME : 0));
-	if (wait_for(p, RXDCTL(i), XDCTL_ENABLE, XDCTL_ENABLE, 20) < 0) {
-		dev_err(&p->pdev->dev, "receive queue %u does not start\n", i);
-		ps_wr(p, RXDCTL(i), 0);
-		ps_life_ask_reset(p, "a queue does not start");
-		return -ETIMEDOUT;
-	}
-	ps_rd(p, QPRDC(i));
-	return 0;
+	r = switch_on(p, RXDCTL(i), strip_vlan ? RXDCTL_VME : 0, "receive", i);
+	if (r == 0)
+		ps_rd(p, QPRDC(i));	/* clears it */
+	return r;
 }
 
 /* 4.6.8.1 */
@@ -388,14 +395,7 @@ int ps_hw_tx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 	ps_wr(p, TDLEN(i), slots * sizeof(struct ps_desc));
 	ps_wr(p, TDH(i), 0);
 	ps_wr(p, TDT(i), 0);
-	ps_wr(p, TXDCTL(i), XDCTL_ENABLE | 8 << 8 | 32);
-	if (wait_for(p, TXDCTL(i), XDCTL_ENABLE, XDCTL_ENABLE, 20) < 0) {
-		dev_err(&p->pdev->dev, "transmit queue %u does not start\n", i);
-		ps_wr(p, TXDCTL(i), 0);
-		ps_life_ask_reset(p, "a queue does not start");
-		return -ETIMEDOUT;
-	}
-	return 0;
+	return switch_on(p, TXDCTL(i), 8 << 8 | 32, "transmit", i);
 }
 
 /* 4.6.7.1.2: disable, wait, let writes under way land. */

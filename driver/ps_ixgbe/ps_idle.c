@@ -6,27 +6,8 @@
  * frames where nobody is attached, reach xgeN.  Frames are copied out, each
  * descriptor keeps its buffer.
  */
-#include <linux/etherdevice.h>
-
 #include "ps.h"
 #include "ps_reg.h"
-
-static void deliver(struct ps_port *p, struct sk_buff *skb, u16 flags)
-{
-	struct net_device *dev = p->netdev;
-
-	if (flags & PS_F_ERROR || !netif_running(dev)) {
-		dev->stats.rx_dropped++;
-		dev_kfree_skb_any(skb);
-		return;
-	}
-	dev->stats.rx_packets++;
-	dev->stats.rx_bytes += skb->len;
-	if (flags & PS_F_L4_OK && dev->features & NETIF_F_RXCSUM)
-		skb->ip_summed = CHECKSUM_UNNECESSARY;
-	skb->protocol = eth_type_trans(skb, dev);
-	netif_receive_skb(skb);
-}
 
 /* One buffer: a frame, or a part of one. */
 static void take(struct ps_port *p, u32 buf, const struct ps_slot *s)
@@ -50,7 +31,7 @@ static void take(struct ps_port *p, u32 buf, const struct ps_slot *s)
 	skb = i->part;
 	i->part = NULL;
 	if (!i->torn) {
-		deliver(p, skb, s->flags);
+		ps_netdev_deliver(p, skb, s->flags);
 		return;
 	}
 	i->torn = false;

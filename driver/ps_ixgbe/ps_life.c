@@ -22,16 +22,6 @@
 
 #define RETRY_S		5
 
-static void tell_all(struct ps_port *p)
-{
-	unsigned int i;
-
-	atomic_inc(&p->events);
-	for (i = 0; i < p->nqueues; i++)
-		wake_up_interruptible_poll(&p->queue[i].wait,
-					   EPOLLERR | EPOLLPRI);
-}
-
 /* No interrupt handler of ours runs after this, and none begins. */
 static void quiesce_irqs(struct ps_port *p)
 {
@@ -66,7 +56,7 @@ void ps_life_down(struct ps_port *p, u32 state)
 	ps_netdev_drain(p);
 	WRITE_ONCE(p->link_mbps, 0);
 	WRITE_ONCE(p->module, PS_MODULE_UNKNOWN);
-	tell_all(p);
+	ps_chr_tell(p, EPOLLERR | EPOLLPRI);
 }
 
 int ps_life_up(struct ps_port *p)
@@ -87,8 +77,6 @@ int ps_life_up(struct ps_port *p)
 	if (r < 0)
 		return r;
 	netif_device_attach(p->netdev);
-	if (netif_running(p->netdev))
-		netif_wake_queue(p->netdev);
 	schedule_delayed_work(&p->service, 0);
 	return 0;
 }
@@ -177,18 +165,18 @@ static pci_ers_result_t error_detected(struct pci_dev *pdev,
 		return PCI_ERS_RESULT_DISCONNECT;
 	}
 	sleep_port(p, PS_STATE_RESET);
-	pci_disable_device(pdev);
 	return PCI_ERS_RESULT_NEED_RESET;
 }
 
+/* The bus may have been reset: BARs and vectors are as probe() left them. */
 static pci_ers_result_t slot_reset(struct pci_dev *pdev)
 {
-	if (pci_enable_device_mem(pdev) < 0)
-		return PCI_ERS_RESULT_DISCONNECT;
-	pci_set_master(pdev);
+	struct ps_port *p = pci_get_drvdata(pdev);
+
+	pdev->state_saved = true;
 	pci_restore_state(pdev);
-	pci_save_state(pdev);
-	return PCI_ERS_RESULT_RECOVERED;
+	return ps_hw_pulled(p) ? PCI_ERS_RESULT_DISCONNECT :
+				 PCI_ERS_RESULT_RECOVERED;
 }
 
 static void error_resume(struct pci_dev *pdev)

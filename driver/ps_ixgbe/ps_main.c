@@ -13,6 +13,7 @@
 #include <linux/poll.h>
 
 #include "ps.h"
+#include "ps_compat.h"
 #include "ps_reg.h"
 
 static unsigned int queues = 4;
@@ -51,15 +52,6 @@ static irqreturn_t other_irq(int irq, void *arg)
 	return IRQ_HANDLED;
 }
 
-static void tell(struct ps_port *p)
-{
-	unsigned int i;
-
-	atomic_inc(&p->events);
-	for (i = 0; i < p->nqueues; i++)
-		wake_up_interruptible_poll(&p->queue[i].wait, EPOLLPRI);
-}
-
 static void link_changed(struct ps_port *p, u32 mbps)
 {
 	WRITE_ONCE(p->link_mbps, mbps);
@@ -69,7 +61,7 @@ static void link_changed(struct ps_port *p, u32 mbps)
 		netif_carrier_off(p->netdev);
 	netdev_info(p->netdev, "link is %s, %u Mb/s\n", mbps ? "up" : "down",
 		    mbps);
-	tell(p);
+	ps_chr_tell(p, EPOLLPRI);
 }
 
 /* Frames that do not leave although link and peer let them: TDH stands. */
@@ -103,7 +95,7 @@ static void service(struct work_struct *work)
 	if (p->sfp && (!mbps || p->module != PS_MODULE_THERE) &&
 	    ps_sfp_look(p)) {
 		mbps = ps_hw_link(p);
-		tell(p);
+		ps_chr_tell(p, EPOLLPRI);
 	}
 	if (mbps != p->link_mbps)
 		link_changed(p, mbps);
@@ -238,11 +230,39 @@ static struct ps_port *new_port(struct pci_dev *pdev)
 	return p;
 }
 
+#define HAS_CAGE 1	/* driver_data */
+
+/* QSFP, and the virtual function's ids, are not here: they need other care. */
+static const struct pci_device_id ids[] = {
+	{ PCI_VDEVICE(INTEL, 0x10f7) },			/* KX4 backplane */
+	{ PCI_VDEVICE(INTEL, 0x10f8) },			/* combined backplane */
+	{ PCI_VDEVICE(INTEL, 0x10f9) },			/* CX4 */
+	{ PCI_VDEVICE(INTEL, 0x10fb), HAS_CAGE },	/* SFP+ */
+	{ PCI_VDEVICE(INTEL, 0x10fc) },			/* XAUI on the board */
+	{ PCI_VDEVICE(INTEL, 0x1507), HAS_CAGE },	/* SFP+, extended */
+	{ PCI_VDEVICE(INTEL, 0x1514) },			/* KX4 mezzanine */
+	{ PCI_VDEVICE(INTEL, 0x1517) },			/* KR */
+	{ PCI_VDEVICE(INTEL, 0x151c) },			/* 10GBASE-T */
+	{ PCI_VDEVICE(INTEL, 0x1529), HAS_CAGE },	/* SFP+, FCoE */
+	{ PCI_VDEVICE(INTEL, 0x152a) },			/* backplane, FCoE */
+	{ PCI_VDEVICE(INTEL, 0x154a), HAS_CAGE },	/* SFP+, four ports */
+	{ PCI_VDEVICE(INTEL, 0x154d), HAS_CAGE },	/* SFP+, two ports */
+	{ PCI_VDEVICE(INTEL, 0x1557), HAS_CAGE },	/* SFP+, one port */
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, ids);
+
 static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
-	struct ps_port *p = new_port(pdev);
+	struct ps_port *p;
 	int r;
 
+	if (!pci_match_id(ids, pdev)) {		/* driver_override says any */
+		dev_err(&pdev->dev, "%04x:%04x is no 82599\n", pdev->vendor,
+			pdev->device);
+		return -ENODEV;
+	}
+	p = new_port(pdev);
 	if (!p)
 		return -ENOMEM;
 	p->down = true;			/* until all of it is there */
@@ -277,6 +297,8 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	if (r < 0)
 		goto chr;
 	pci_set_drvdata(pdev, p);
+	pci_enable_pcie_error_reporting(pdev);
+	pci_save_state(pdev);			/* for slot_reset() */
 	netdev_info(p->netdev, "82599 at %s, %pM, %u queue pairs, /dev/%s\n",
 		    p->bus, p->mac, p->nqueues, p->node);
 	schedule_delayed_work(&p->service, 0);
@@ -336,28 +358,6 @@ static void shutdown(struct pci_dev *pdev)
 	ps_life_down(p, PS_STATE_GONE);
 	mutex_unlock(&p->life);
 }
-
-#define HAS_CAGE 1	/* driver_data */
-
-/* QSFP, and the virtual function's ids, are not here: they need other care. */
-static const struct pci_device_id ids[] = {
-	{ PCI_VDEVICE(INTEL, 0x10f7) },			/* KX4 backplane */
-	{ PCI_VDEVICE(INTEL, 0x10f8) },			/* combined backplane */
-	{ PCI_VDEVICE(INTEL, 0x10f9) },			/* CX4 */
-	{ PCI_VDEVICE(INTEL, 0x10fb), HAS_CAGE },	/* SFP+ */
-	{ PCI_VDEVICE(INTEL, 0x10fc) },			/* XAUI on the board */
-	{ PCI_VDEVICE(INTEL, 0x1507), HAS_CAGE },	/* SFP+, extended */
-	{ PCI_VDEVICE(INTEL, 0x1514) },			/* KX4 mezzanine */
-	{ PCI_VDEVICE(INTEL, 0x1517) },			/* KR */
-	{ PCI_VDEVICE(INTEL, 0x151c) },			/* 10GBASE-T */
-	{ PCI_VDEVICE(INTEL, 0x1529), HAS_CAGE },	/* SFP+, FCoE */
-	{ PCI_VDEVICE(INTEL, 0x152a) },			/* backplane, FCoE */
-	{ PCI_VDEVICE(INTEL, 0x154a), HAS_CAGE },	/* SFP+, four ports */
-	{ PCI_VDEVICE(INTEL, 0x154d), HAS_CAGE },	/* SFP+, two ports */
-	{ PCI_VDEVICE(INTEL, 0x1557), HAS_CAGE },	/* SFP+, one port */
-	{ }
-};
-MODULE_DEVICE_TABLE(pci, ids);
 
 static struct pci_driver ps_driver = {
 	.name = PS_NAME,

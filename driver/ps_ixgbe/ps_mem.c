@@ -46,14 +46,13 @@ static int alloc_blocks(struct ps_mem *m, int node, unsigned int order)
 	m->order = order;
 	m->blocks = DIV_ROUND_UP((size_t)m->buffers * PS_BUF_BYTES,
 				 block_bytes(m));
-	m->block = kvcalloc(m->blocks, sizeof(*m->block), GFP_KERNEL);
-	m->dma = kvcalloc(m->blocks, sizeof(*m->dma), GFP_KERNEL);
+	m->block = kvcalloc(m->blocks, sizeof(*m->block), PS_GFP);
+	m->dma = kvcalloc(m->blocks, sizeof(*m->dma), PS_GFP);
 	if (!m->block || !m->dma)
 		goto fail;
 	for (i = 0; i < m->blocks; i++) {
-		m->block[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO |
-					       __GFP_COMP | __GFP_NOWARN |
-					       __GFP_NORETRY, order);
+		m->block[i] = alloc_pages_node(node, PS_GFP | __GFP_ZERO |
+					       __GFP_COMP, order);
 		if (!m->block[i])
 			goto fail;
 	}
@@ -66,8 +65,8 @@ fail:
 static int alloc_ring(struct ps_port *p, struct ps_mem *m, u32 slots)
 {
 	m->ring_bytes = PAGE_ALIGN(slots * sizeof(struct ps_desc));
-	m->ring = alloc_pages_node(dev_to_node(&p->pdev->dev), GFP_KERNEL |
-				   __GFP_ZERO | __GFP_COMP | __GFP_NOWARN,
+	m->ring = alloc_pages_node(dev_to_node(&p->pdev->dev), PS_GFP |
+				   __GFP_ZERO | __GFP_COMP,
 				   get_order(m->ring_bytes));
 	return m->ring ? 0 : -ENOMEM;
 }
@@ -81,20 +80,16 @@ static int map_blocks(struct ps_port *p, struct ps_mem *m)
 				   DMA_BIDIRECTIONAL);
 	if (dma_mapping_error(dev, m->ring_dma))
 		return -ENOMEM;
-
+	m->mapped = true;
 	for (i = 0; i < m->blocks; i++) {
 		m->dma[i] = dma_map_page(dev, m->block[i], 0, block_bytes(m),
 					 DMA_BIDIRECTIONAL);
 		if (dma_mapping_error(dev, m->dma[i])) {
-			while (i--)
-				dma_unmap_page(dev, m->dma[i], block_bytes(m),
-					       DMA_BIDIRECTIONAL);
-			dma_unmap_page(dev, m->ring_dma, m->ring_bytes,
-				       DMA_BIDIRECTIONAL);
+			ps_mem_unmap(p, m);
 			return -ENOMEM;
 		}
+		m->blocks_mapped++;
 	}
-	m->mapped = true;
 	return 0;
 }
 
@@ -108,7 +103,7 @@ struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers,
 		return NULL;
 	m->buffers = buffers;
 	m->head_bytes = head_bytes;
-	m->head = vmalloc_user(head_bytes);
+	m->head = __vmalloc(head_bytes, PS_GFP | __GFP_ZERO);
 	if (!m->head || alloc_ring(p, m, rx_slots) < 0)
 		goto fail;
 	for (order = ORDER_MAX; order >= 0; order -= 3)
@@ -132,7 +127,7 @@ void ps_mem_unmap(struct ps_port *p, struct ps_mem *m)
 		return;
 	dma_unmap_page(&p->pdev->dev, m->ring_dma, m->ring_bytes,
 		       DMA_BIDIRECTIONAL);
-	for (i = 0; i < m->blocks; i++)
+	for (i = 0; i < m->blocks_mapped; i++)
 		dma_unmap_page(&p->pdev->dev, m->dma[i], block_bytes(m),
 			       DMA_BIDIRECTIONAL);
 	m->mapped = false;
@@ -148,21 +143,6 @@ void ps_mem_free(struct ps_mem *m)
 	kfree(m);
 }
 
-static int map_buffers(struct ps_mem *m, struct vm_area_struct *vma)
-{
-	unsigned long bytes = vma->vm_end - vma->vm_start, at;
-	size_t block = block_bytes(m);
-	int r = 0;
-
-	if (bytes > PAGE_ALIGN((unsigned long)m->buffers * PS_BUF_BYTES))
-		return -EINVAL;
-	for (at = 0; at < bytes && r == 0; at += PAGE_SIZE)
-		r = vm_insert_page(vma, vma->vm_start + at,
-				   m->block[at / block] +
-				   at % block / PAGE_SIZE);
-	return r;
-}
-
 /*
  * Is what the chip writes seen only after a sync?  An IOMMU translates and does
  * not copy, but for devices that it does not trust.
@@ -176,42 +156,54 @@ static bool is_copied(struct device *dev, dma_addr_t at)
 	return dma_need_sync(dev, at);
 }
 
-/*
- * The user sees done bits in it, and the bus addresses of his own buffers.  He
- * can never write: neither now nor by mprotect().
- */
-static int map_ring(struct ps_port *p, struct ps_mem *m,
-		    struct vm_area_struct *vma)
+static struct page *page_of(const struct ps_mem *m, unsigned long offset,
+			    unsigned long at)
 {
-	unsigned long bytes = vma->vm_end - vma->vm_start, at;
-	int r = 0;
+	if (offset == PS_MAP_BUFFERS)
+		return m->block[at / block_bytes(m)] +
+		       at % block_bytes(m) / PAGE_SIZE;
+	if (offset == PS_MAP_DESCRIPTORS)
+		return m->ring + at / PAGE_SIZE;
+	return vmalloc_to_page((void *)m->head + at);
+}
 
+/*
+ * The user sees done bits in the ring, and the bus addresses of his own
+ * buffers.  He can never write there: neither now nor by mprotect().
+ */
+static int may_map_ring(struct ps_port *p, const struct ps_mem *m,
+			struct vm_area_struct *vma)
+{
 	if (vma->vm_flags & VM_WRITE)
 		return -EACCES;
-	if (bytes > m->ring_bytes)
-		return -EINVAL;
 	if (!m->mapped || is_copied(&p->pdev->dev, m->ring_dma))
 		return -EOPNOTSUPP;
-	ps_vm_flags_clear(vma, VM_MAYWRITE);
-	for (at = 0; at < bytes && r == 0; at += PAGE_SIZE)
-		r = vm_insert_page(vma, vma->vm_start + at,
-				   m->ring + at / PAGE_SIZE);
-	return r;
+	vm_flags_clear(vma, VM_MAYWRITE);
+	return 0;
 }
 
 int ps_mem_mmap(struct ps_port *p, struct ps_mem *m,
 		struct vm_area_struct *vma)
 {
-	if (!(vma->vm_flags & VM_SHARED))
+	unsigned long bytes = vma->vm_end - vma->vm_start, at, most;
+	unsigned long offset = vma->vm_pgoff << PAGE_SHIFT;
+	int r = 0;
+
+	if (offset == PS_MAP_BUFFERS)
+		most = PAGE_ALIGN((unsigned long)m->buffers * PS_BUF_BYTES);
+	else if (offset == PS_MAP_DESCRIPTORS)
+		most = m->ring_bytes;
+	else
+		most = offset ? 0 : m->head_bytes;
+	if (!(vma->vm_flags & VM_SHARED) || bytes > most)
 		return -EINVAL;
-	ps_vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
-	if (vma->vm_pgoff == PS_MAP_BUFFERS >> PAGE_SHIFT)
-		return map_buffers(m, vma);
-	if (vma->vm_pgoff == PS_MAP_DESCRIPTORS >> PAGE_SHIFT)
-		return map_ring(p, m, vma);
-	if (vma->vm_pgoff != 0)
-		return -EINVAL;
-	return remap_vmalloc_range(vma, m->head, 0);
+	if (offset == PS_MAP_DESCRIPTORS)
+		r = may_map_ring(p, m, vma);
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	for (at = 0; at < bytes && r == 0; at += PAGE_SIZE)
+		r = vm_insert_page(vma, vma->vm_start + at,
+				   page_of(m, offset, at));
+	return r;
 }
 
 dma_addr_t ps_mem_dma(const struct ps_mem *m, u32 buf)

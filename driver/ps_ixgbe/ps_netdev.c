@@ -93,12 +93,6 @@ static int net_open(struct net_device *dev)
 	return 0;
 }
 
-static int net_stop(struct net_device *dev)
-{
-	netif_stop_queue(dev);
-	return 0;
-}
-
 static void net_tx_timeout(struct net_device *dev, unsigned int queue)
 {
 	ps_life_ask_reset(port_of(dev), "transmit hang");
@@ -106,11 +100,28 @@ static void net_tx_timeout(struct net_device *dev, unsigned int queue)
 
 static const struct net_device_ops net_ops = {
 	.ndo_open = net_open,
-	.ndo_stop = net_stop,
 	.ndo_start_xmit = net_xmit,
 	.ndo_tx_timeout = net_tx_timeout,
 	.ndo_validate_addr = eth_validate_addr,
 };
+
+/* A received frame joins the kernel's stack; bottom halves are off. */
+void ps_netdev_deliver(struct ps_port *p, struct sk_buff *skb, u16 flags)
+{
+	struct net_device *dev = p->netdev;
+
+	if (flags & PS_F_ERROR || !netif_running(dev)) {
+		dev->stats.rx_dropped++;
+		dev_kfree_skb_any(skb);
+		return;
+	}
+	dev->stats.rx_packets++;
+	dev->stats.rx_bytes += skb->len;
+	if (flags & PS_F_L4_OK && dev->features & NETIF_F_RXCSUM)
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	skb->protocol = eth_type_trans(skb, dev);
+	netif_receive_skb(skb);
+}
 
 /* Copies a user's frame into the kernel's stack.  0, or -ENOMEM / -ENETDOWN. */
 int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
@@ -133,11 +144,8 @@ int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
 	for (i = 0; i < n; i++)
 		skb_put_data(skb, ps_mem_addr(m, frame[i].buf) +
 			     frame[i].off, frame[i].len);
-	skb->protocol = eth_type_trans(skb, dev);
-	dev->stats.rx_packets++;
-	dev->stats.rx_bytes += bytes;
-	local_bh_disable();	/* the stack may run at once */
-	netif_rx(skb);
+	local_bh_disable();
+	ps_netdev_deliver(p, skb, 0);
 	local_bh_enable();
 	return 0;
 }

@@ -371,8 +371,6 @@ __poll_t ps_queue_ready(struct ps_queue *q, bool arm)
 
 static int check_attach(const struct ps_attach *a)
 {
-	if (a->version != PS_UAPI_VERSION)
-		return -EPROTONOSUPPORT;
 	if (!is_power_of_2(a->rx_slots) || !is_power_of_2(a->tx_slots) ||
 	    a->rx_slots < PS_SLOTS_MIN || a->rx_slots > PS_SLOTS_MAX ||
 	    a->tx_slots < PS_SLOTS_MIN || a->tx_slots > PS_SLOTS_MAX ||
@@ -414,16 +412,19 @@ static int alloc_rings(struct ps_queue *q, const struct ps_attach *a)
 	q->rx_slots = a->rx_slots;
 	q->tx_slots = a->tx_slots;
 	q->txd = dma_alloc_coherent(dev, q->tx_slots * sizeof(*q->txd),
-				    &q->txd_dma, GFP_KERNEL);
-	q->rx_buf = kvcalloc(q->rx_slots, sizeof(u32), GFP_KERNEL);
-	q->tx_buf = kvcalloc(q->tx_slots, sizeof(u32), GFP_KERNEL);
-	q->tx_last = kvcalloc(q->tx_slots, sizeof(u32), GFP_KERNEL);
-	q->owners.owner = kvcalloc(a->buffers, 1, GFP_KERNEL);
+				    &q->txd_dma, PS_GFP);
+	q->rx_buf = kvcalloc(q->rx_slots, sizeof(u32), PS_GFP);
+	q->tx_buf = kvcalloc(q->tx_slots, sizeof(u32), PS_GFP);
+	q->tx_last = kvcalloc(q->tx_slots, sizeof(u32), PS_GFP);
+	q->owners.owner = kvcalloc(a->buffers, 1, PS_GFP);
 	q->owners.count = a->buffers;
-	if (!q->txd || !q->rx_buf || !q->tx_buf || !q->tx_last ||
-	    !q->owners.owner)
-		return -ENOMEM;
-	return 0;
+	if (q->txd && q->rx_buf && q->tx_buf && q->tx_last && q->owners.owner)
+		q->mem = ps_mem_new(q->port, a->head_bytes, a->buffers,
+				    a->rx_slots);
+	if (q->mem)
+		return 0;
+	free_rings(q);
+	return -ENOMEM;
 }
 
 static void lay_out(struct ps_queue *q, const struct ps_attach *a)
@@ -468,11 +469,11 @@ static int start_hardware(struct ps_queue *q)
 	u32 i;
 	int r;
 
+	q->running = true;	/* half a queue is stopped as a whole */
 	r = q->index == 0 ? ps_idle_stop(q->port) : 0;
 	if (r == 0)
 		r = ps_hw_rx_enable(q->port, q->index, q->mem->ring_dma,
 				    q->rx_slots, q->strip_vlan);
-
 	if (r == 0)
 		r = ps_hw_tx_enable(q->port, q->index, q->txd_dma, q->tx_slots);
 	if (r < 0)
@@ -482,7 +483,6 @@ static int start_hardware(struct ps_queue *q)
 		lend_to_receiver(q, i);
 	}
 	publish_receiver(q);
-	q->running = true;
 	set_promisc(q->port);
 	ps_hw_rss(q->port);
 	return 0;
@@ -502,31 +502,17 @@ int ps_queue_attach(struct ps_queue *q, struct ps_attach *a)
 	mutex_lock(&q->lock);
 	r = alloc_rings(q, a);
 	if (r == 0) {
-		q->mem = ps_mem_new(q->port, a->head_bytes, a->buffers,
-				    a->rx_slots);
-		r = q->mem ? 0 : -ENOMEM;
+		lay_out(q, a);
+		q->promisc = a->flags & PS_ATTACH_PROMISC;
+		q->strip_vlan = a->flags & PS_ATTACH_VLAN;
+		q->attached = true;
+		r = start_hardware(q);
 	}
-	if (r < 0)
-		goto fail;
-	lay_out(q, a);
-	q->promisc = a->flags & PS_ATTACH_PROMISC;
-	q->strip_vlan = a->flags & PS_ATTACH_VLAN;
-	q->attached = true;
-	r = start_hardware(q);
+	mutex_unlock(&q->lock);
 	if (r < 0) {
-		mutex_unlock(&q->lock);
-		q->running = true;	/* half a queue is stopped as a whole */
 		ps_queue_stop(q);
 		ps_queue_detach(q);
-		return r;
 	}
-	mutex_unlock(&q->lock);
-	return 0;
-fail:
-	free_rings(q);
-	kvfree(q->owners.owner);
-	q->owners.owner = NULL;
-	mutex_unlock(&q->lock);
 	return r;
 }
 
@@ -568,12 +554,10 @@ out:
 
 void ps_queue_end(struct ps_queue *q, u32 state)
 {
-	bool was = q->running;
-
 	ps_queue_stop(q);
 	mutex_lock(&q->lock);
 	q->lost = state == PS_STATE_GONE;
-	if (was && q->mem)
+	if (q->mem)
 		q->mem->head->state = state;
 	mutex_unlock(&q->lock);
 }

@@ -67,7 +67,6 @@
 #define FCRTH		0x03260
 #define  FCRTH_ENABLE		(1u << 31)
 #define FCRTV		0x032a0
-#define RXPBSIZE(i)	(0x03c00 + (i) * 4)
 #define FCCFG		0x03d00
 #define  FCCFG_TRANSMIT		(1u << 3)
 #define RXMPC(i)	(0x03fa0 + (i) * 4)
@@ -127,7 +126,6 @@
 #define  EERD_START		(1u << 0)
 #define  EERD_DONE		(1u << 1)
 #define EEMNGCTL	0x10110
-#define  EEMNGCTL_CFG_DONE	(3u << 18)
 #define SWSM		0x10140
 #define  SWSM_SMBI		(1u << 0)
 #define  SWSM_SWESMBI		(1u << 1)

@@ -77,7 +77,8 @@
 #define PS_F_CSUM_IP	0x0100	/* send: fill in the IPv4 header checksum */
 #define PS_F_CSUM_TCP	0x0200	/* send: TCP checksum, seeded by the user */
 #define PS_F_CSUM_UDP	0x0400	/* send: UDP checksum, seeded by the user */
-#define PS_F_TSO	0x0800	/* send: cut into segments of mss bytes */
+#define PS_F_TSO	0x0800	/* send: cut into segments of mss bytes; IPv6 is
+				 * what comes without PS_F_CSUM_IP */
 #define PS_F_SLOW	0x1000	/* send: hand to the kernel's xgeN, not out */
 
 struct ps_slot {

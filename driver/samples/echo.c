@@ -61,7 +61,7 @@ int main(int argc, char **argv)
 		r = ps_attach_queue(&h[i], argv[1], &a);
 		if (r < 0) {
 			fprintf(stderr, "echo: %s queue %d: %s\n", argv[1], i,
-				strerror(-r));
+				ps_explain(r));
 			return 1;
 		}
 	}

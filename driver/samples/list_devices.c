@@ -17,5 +17,9 @@ int main(void)
 		       m[2], m[3], m[4], m[5], d[i].info.queues,
 		       d[i].info.link_mbps);
 	}
-	return n > 0 ? 0 : 1;
+	if (n > 0)
+		return 0;
+	fprintf(stderr, "list_devices: %s\n", n < 0 ? ps_explain(n) :
+		"no port in /dev/ps: is ps_ixgbe loaded, is there an 82599?");
+	return 1;
 }

@@ -144,7 +144,7 @@ int main(int argc, char **argv)
 	r = ps_attach_queue(&h, argv[1], &a);
 	if (r < 0) {
 		fprintf(stderr, "packet_generator: %s: %s\n", argv[1],
-			strerror(-r));
+			ps_explain(r));
 		return 1;
 	}
 	start = now_ns();

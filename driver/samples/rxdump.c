@@ -42,6 +42,6 @@ int main(int argc, char **argv)
 		ps_free_chunk(h, &c);
 	}
 	if (r < 0)
-		fprintf(stderr, "rxdump: %s: %s\n", argv[1], strerror(-r));
+		fprintf(stderr, "rxdump: %s: %s\n", argv[1], ps_explain(r));
 	return r < 0;
 }

@@ -15,21 +15,6 @@ DRIVER = "/sys/bus/pci/drivers/ps_ixgbe"
 
 
 class Faults(Suite):
-    def log(self, text):
-        """Something the kernel's log must say, since the last mark."""
-        out = self.sh("dmesg | sed -n '/MARK'-$(cat /tmp/mark)'/,$p'")
-        must(text in out, f"the log lacks {text!r}: {out[-600:]}")
-
-    def mark(self):
-        self.sh("m=$(($(cat /tmp/mark 2>/dev/null || echo 0) + 1)); "
-                "echo $m >/tmp/mark; echo MARK-$m >/dev/kmsg")
-
-    def fails(self, command, *texts):
-        code, out = self.g.run(command)
-        must(code != 0, f"{command}: went through")
-        for t in texts:
-            must(t in out, f"{command}: not {t!r}: {out[-300:]}")
-
     def wait_link(self, up):
         self.sh("i=0; until list_devices | grep -q 'link "
                 f"{'10000' if up else '0'} ' || [ $i -gt 50 ]; do "
@@ -52,7 +37,7 @@ class Faults(Suite):
             self.mark()
             self.fault("eeprom-fault", value)
             self.fails(f"echo {BUS} >{DRIVER}/bind", "Input/output error")
-            self.log(text)
+            self.said(text)
         self.fault("eeprom-fault", 0)
         self.sh(f"echo {BUS} >{DRIVER}/bind")
         self.alive()
@@ -64,7 +49,7 @@ class Faults(Suite):
             self.fault("enable-stuck", value)
             self.fails("ps_rings /dev/ps/xge0 1", "timed out")
             self.fault("enable-stuck", 0)
-            self.log(text)
+            self.said(text)
             self.alive()
 
     def never_stops(self):
@@ -74,7 +59,7 @@ class Faults(Suite):
             self.fault("enable-stuck", value)
             self.end_echo()
             self.fault("enable-stuck", 0)
-            self.log("resetting the port")
+            self.said("resetting the port")
             self.alive()
 
     def no_module(self):
@@ -98,7 +83,7 @@ class Faults(Suite):
         self.fault("link-flap-ms", 0)
         out = self.end_echo()
         must("end idle" in out, out)
-        self.log("link is down")
+        self.said("link is down")
         self.wait_link(True)
         self.alive()
 
@@ -107,7 +92,7 @@ class Faults(Suite):
         for value in (1, 2):
             self.mark()
             self.interrupted(lambda: self.fault("tx-hang", value))
-            self.log("transmit hang: resetting")
+            self.said("transmit hang: resetting")
             self.fault("tx-hang", 0)
             self.alive()
 
@@ -115,7 +100,7 @@ class Faults(Suite):
         """One transfer fails: DMA stands still until the port is reset."""
         self.mark()
         self.interrupted(lambda: self.fault("dma-errors", 1))
-        self.log("PCI exception: resetting")
+        self.said("PCI exception: resetting")
         self.alive()
 
     def interrupt_lost(self):
@@ -141,32 +126,85 @@ class Faults(Suite):
         self.wait_link(True)
         self.alive()
 
+    def until(self, condition):
+        self.sh(f"i=0; until {condition} || [ $i -gt 150 ]; do "
+                f"usleep 100000; i=$((i + 1)); done; {condition}", 40)
+
+    def unplug(self):
+        self.g.qmp('{"execute":"device_del","arguments":{"id":"nic0"}}')
+        self.until("[ ! -e /dev/ps/xge0 ]")
+
+    def plug(self, **more):
+        """A device into the slot that unplug() left."""
+        self.until(f"[ ! -e /sys/bus/pci/devices/{BUS} ]")
+        time.sleep(1)
+        self.g.qmp(json.dumps({"execute": "device_add", "arguments": {
+            "driver": "ixgbe82599", "id": "nic0", "netdev": "n0",
+            "bus": "rp0", "mac": "52:54:00:00:00:01", "mark": True} | more}))
+        self.until(f"[ -e /sys/bus/pci/devices/{BUS}/device ]")
+
     def unplugged(self):
         """Taken out while busy through QEMU's monitor, put in again."""
-        def out():
-            self.g.qmp('{"execute":"device_del","arguments":{"id":"nic0"}}')
-            self.sh("i=0; while [ -e /dev/ps/xge0 ] && [ $i -lt 100 ]; do "
-                    "usleep 100000; i=$((i + 1)); done; [ ! -e /dev/ps/xge0 ]")
         for i in range(2):
-            self.interrupted(out, "state 2", 0)
-            self.sh(f"i=0; while [ -e /sys/bus/pci/devices/{BUS} ] && "
-                    "[ $i -lt 100 ]; do usleep 100000; i=$((i + 1)); done")
-            time.sleep(1)
-            self.g.qmp(json.dumps({"execute": "device_add", "arguments": {
-                "driver": "ixgbe82599", "id": "nic0", "netdev": "n0",
-                "bus": "rp0", "mac": "52:54:00:00:00:01", "mark": True}}))
-            self.sh("i=0; until [ -e /dev/ps/xge0 ] || [ $i -gt 150 ]; do "
-                    "usleep 100000; i=$((i + 1)); done; [ -e /dev/ps/xge0 ]")
+            self.interrupted(self.unplug, "state 2", 0)
+            self.plug()
+            self.until("[ -e /dev/ps/xge0 ]")
             self.alive()
         return "twice"
+
+    def few_vectors(self):
+        """A device of one interrupt vector, then of three."""
+        self.mark()
+        self.unplug()
+        self.plug(vectors=1)
+        self.until("dmesg | tail | grep -q 'needs two MSI-X'")
+        self.said("needs two MSI-X vectors or more: -28")
+        self.fails("list_devices", "no port in /dev/ps")
+        self.unplug()
+        self.plug(vectors=3)
+        self.until("[ -e /dev/ps/xge0 ]")
+        self.said("2 queue pairs for want of vectors")
+        must("queues 2" in self.sh("list_devices"), "queues")
+        self.fails("ps_rings /dev/ps/xge0 2", "no such queue")
+        self.fails("psio-setup 4", "too few interrupt vectors: 2 queues")
+        self.until("[ -e /dev/ps/xge0 ]")
+        self.alive()
+        self.unplug()
+        self.plug()
+        self.until("[ -e /dev/ps/xge0 ]")
+        self.alive()
+
+    def inject(self, error):
+        said = self.g.qmp(json.dumps({
+            "execute": "human-monitor-command", "arguments": {
+                "command-line": f"pcie_aer_inject_error nic0 {error}"}}))
+        must("OK id" in said, f"{error}: {said}")
+
+    def bus_errors(self):
+        """PCI Express reports errors: a correctable one goes by, the others
+        reset the port; after a fatal one the bus resets the device too."""
+        self.mark()
+        self.start_echo(1, 1)
+        self.inject("BAD_TLP")
+        self.w.send(udp(60, 1))
+        must(self.w.recv(2, HOST), "no echo after a correctable error")
+        self.end_echo()
+        for error in ("COMP_TIME", "MALF_TLP"):
+            self.mark()
+            self.interrupted(lambda: self.inject(error))
+            self.until("dmesg | sed -n /MARK-$(cat /tmp/mark)/,\\$p | "
+                       "grep -q 'device recovery'")
+            self.said("device recovery successful")
+            self.alive()
 
 
 CASES = ("load", "eeprom", "never_starts", "never_stops", "no_module",
          "flapping", "hanging", "dma_fails", "interrupt_lost",
-         "link_interrupt_lost", "unplugged", "quiet")
+         "link_interrupt_lost", "bus_errors", "few_vectors", "unplugged",
+         "quiet")
 
 if __name__ == "__main__":
     kernel = sys.argv[1]
     sys.exit(play(f"L2 {kernel} faults", kernel, Faults, CASES, sys.argv[2:],
-                  ",bus=rp0,mark=on", limit=280,
-                  devices=["pcie-root-port,id=rp0,chassis=1,slot=1"]))
+                  ",bus=rp0,mark=on", limit=320,
+                  devices=["pcie-root-port,id=rp0,chassis=1,slot=1,x-speed=5"]))

@@ -123,8 +123,9 @@ class Guest:
         for cmd in ('{"execute":"qmp_capabilities"}', line):
             f.write(cmd + "\n")
             f.flush()
-            f.readline()
+            answer = f.readline()
         s.close()
+        return answer
 
     def complaints(self):
         """What a kernel says when something is wrong."""

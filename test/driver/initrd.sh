@@ -26,6 +26,15 @@ for p in "$driver"/samples/*.c "$here"/guest/*.c; do
 		-o "$root/bin/$(basename "$p" .c)" "$p" "$driver/libps/ps.c"
 done
 mv "$root/bin/echo" "$root/bin/ps_echo"
+# one that speaks another version of the contract
+other=$root/tmp/driver
+mkdir -p "$other/ps_ixgbe"
+cp -r "$driver/libps" "$driver/samples" "$other"
+cp "$driver"/ps_ixgbe/*.h "$other/ps_ixgbe"
+sed -i 's/\(PS_UAPI_VERSION\)\t1$/\1\t99/' "$other/ps_ixgbe/ps_uapi.h"
+gcc -std=gnu17 -D_GNU_SOURCE -O2 -static -o "$root/bin/ps_echo99" \
+	"$other/samples/echo.c" "$other/libps/ps.c"
+rm -r "$other"
 cp "$build/ps_ixgbe.ko" "$root/lib"
 # ethtool with its libraries, where it is installed
 for x in $(command -v ethtool) $(ldd "$(command -v ethtool)" 2>/dev/null |
@@ -33,7 +42,7 @@ for x in $(command -v ethtool) $(ldd "$(command -v ethtool)" 2>/dev/null |
 	mkdir -p "$root$(dirname "$x")"
 	cp -Lu "$x" "$root$x"
 done
-for m in ixgbe mdio mdio_devres libphy dca xfrm_algo; do
+for m in ixgbe mdio mdio_devres libphy dca xfrm_algo llc stp garp mrp 8021q; do
 	find "$cache/kernel-$kernel/modules/" -name "$m.ko*" \
 		-exec cp {} "$root/lib" \;
 done

@@ -17,7 +17,7 @@ int main(int argc, char **argv)
 	a.queue = (unsigned int)atoi(argv[2]);
 	r = ps_attach_queue(&h, argv[1], &a);
 	if (r < 0) {
-		printf("rings: %s\n", strerror(-r));
+		printf("rings: %s\n", ps_explain(r));
 		return 1;
 	}
 	ps_detach_queue(h);

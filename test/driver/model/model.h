@@ -86,7 +86,7 @@ struct IX {
     MemoryRegion mmio, io, msix;
     NICState *nic;
     NICConf conf;
-    uint32_t devid;
+    uint32_t devid, vectors;
     bool sfp;
     uint32_t reg[BAR0_SZ / 4];
     uint16_t ee[EE_WORDS];
