@@ -91,7 +91,8 @@ struct cc_bbr {			/* draft-ietf-ccwg-bbr 2 */
 	uint64_t bw_max[2];	/* of the last cycle and of this one */
 	uint64_t bw_lo, bw_latest, full_bw;
 	uint64_t rate;
-	uint64_t round_end;	/* delivered; the round is over then */
+	uint64_t delivered;
+	uint64_t round_end, loss_round_end;	/* delivered; over then */
 	uint32_t inflight_hi, inflight_lo, inflight_latest;
 	uint32_t min_rtt_us, min_rtt_ms;	/* and when it was seen */
 	uint32_t probe_rtt_us, probe_rtt_ms;
@@ -103,11 +104,21 @@ struct cc_bbr {			/* draft-ietf-ccwg-bbr 2 */
 	uint32_t salt;
 	uint32_t extra[2];	/* acknowledged in bunches: 5 rounds each */
 	uint32_t bunch_us, bunch;	/* begin of an interval, bytes in it */
+	uint32_t round_acked, round_marked;	/* bytes of this round */
+	uint32_t alpha;		/* share of marks, 2^-20 */
 	uint8_t state;		/* enum bbr_state */
-	uint8_t full_rounds, full;	/* the pipe was full once */
-	uint8_t up_rounds;
-	uint8_t loss_in_round, round_start;
-	uint8_t extra_rounds, pad;
+	uint8_t phase;		/* whose samples arrive */
+	uint8_t full_rounds, up_rounds, extra_rounds, ecn_rounds;
+	uint8_t round_start : 1, loss_round_start : 1;
+	uint8_t loss_in_round : 1, ecn_in_round : 1;
+	uint8_t loss_in_cycle : 1, ecn_in_cycle : 1;
+	uint8_t quiet : 1;	/* no mark in the last round */
+	uint8_t full : 1;	/* the pipe was full once */
+	uint8_t full_now : 1;	/* and is in this probe */
+	uint8_t probed : 1;	/* samples tell of a probe */
+	uint8_t probe_rounds : 1;	/* PROBE_RTT lasted a round */
+	uint8_t restart : 1;	/* after idle time */
+	uint8_t pad[4];
 };
 
 union cc_state {
@@ -115,9 +126,9 @@ union cc_state {
 	struct cc_cubic cubic;
 	struct cc_dctcp dctcp;
 	struct cc_bbr bbr;
-	uint64_t words[18];
+	uint64_t words[22];
 };
-_Static_assert(sizeof(union cc_state) == 144, "part of the extension");
+_Static_assert(sizeof(union cc_state) == 176, "part of the extension");
 
 enum cc_event {
 	CC_TIMEOUT,		/* a retransmission timeout; after ssthresh() */
@@ -132,8 +143,11 @@ struct cc_sample {
 	uint64_t rate;		/* bytes a second; 0: says nothing */
 	uint32_t acked;		/* by this ACK */
 	uint32_t tx_in_flight;	/* with the segment, when it was sent */
-	uint32_t lost_since;	/* bytes */
+	uint32_t lost_since;	/* bytes, since it was sent */
+	uint32_t ce_since;	/* and those that were marked */
+	uint32_t lost, marked;	/* bytes, since the last sample */
 	bool app_limited;
+	bool accurate;		/* marked is a count, not the fact alone */
 };
 
 struct cc_ops {
@@ -146,8 +160,8 @@ struct cc_ops {
 	uint32_t (*ssthresh)(union cc_state *s, const struct cc_window *w);
 	void (*event)(union cc_state *s, const struct cc_window *w,
 		      enum cc_event e);
-	/* Every ACK of new data outside of recovery; NULL: no samples are
-	 * wanted. */
+	/* Every ACK that tells of something that arrived, in recovery too;
+	 * NULL: no samples are wanted. */
 	void (*sample)(union cc_state *s, struct cc_window *w,
 		       const struct cc_sample *rs);
 	/* Every ACK where marks are fed back, before acked(); NULL: a mark is a

@@ -455,8 +455,8 @@ void cong_recovering(struct tcp_env *env, struct tcb *t, uint32_t acked);
 void cong_recovered(struct tcp_env *env, struct tcb *t, uint32_t acked);
 /* Does it model the path?  Then @acked is what arrived, SACKed or not. */
 bool cong_samples(const struct tcb *t);
-/* Bytes that are taken to be lost: retransmitted for the first time. */
-void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes);
+/* Bytes that are taken to be lost.  @all: all that is in flight goes again. */
+void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes, bool all);
 
 /* ---- tcp_rate.c ---- */
 
@@ -468,7 +468,11 @@ void rate_app_limited(struct tcp_env *env, struct tcb *t);
 uint64_t rate_latest(const struct tcp_env *env, const struct tcb *t,
 		     bool *app_limited);
 void rate_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes);
-/* snd_una has moved by @acked.  true: @out holds a rate. */
+/* Bytes that arrived with CE, as far as the peer can count them. */
+void rate_marked(struct tcp_env *env, struct tcb *t, uint32_t bytes);
+/* What is in flight may be sent again: its ACKs say nothing of the RTT. */
+void rate_again(struct tcp_env *env, struct tcb *t);
+/* @acked bytes more have arrived.  true: @out holds a rate. */
 bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		struct cc_sample *out, uint32_t *rtt_us);
 void rate_drop(struct tcp_env *env, struct tcb_ext *x);

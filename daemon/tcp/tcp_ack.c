@@ -43,7 +43,7 @@ static void enter_recovery(struct tcp_env *env, struct tcb *t)
 	t->ssthresh = pmtu_lost(env, t) ? t->cwnd : cong_ssthresh(env, t);
 	t->cwnd = t->ssthresh + DUP_ACKS * t->mss;
 	x->recover = t->snd_max;
-	cong_lost(env, t, t->mss);
+	cong_lost(env, t, t->mss, true);
 	t->flags |= T_RECOVERY | T_REXMIT;
 	t->flags &= ~T_PARTIAL;
 	counter_add(&env->stats.fast_retransmits, 1);
@@ -68,7 +68,7 @@ static bool recovery_acked(struct tcp_env *env, struct tcb *t, uint32_t acked)
 		x->recover = t->snd_una - 1;
 		return true;
 	}
-	cong_lost(env, t, t->mss);
+	cong_lost(env, t, t->mss, true);
 	t->flags |= T_REXMIT | T_PARTIAL;
 	t->cwnd = t->cwnd > acked ? t->cwnd - acked : 0;
 	if (acked >= t->mss)
@@ -105,7 +105,7 @@ void ack_timeout(struct tcp_env *env, struct tcb *t)
 	if (t->retries == 0)			/* RFC 5681 3.1, (4) */
 		t->ssthresh = cong_ssthresh(env, t);
 	cong_event(env, t, CC_TIMEOUT);
-	cong_lost(env, t, t->snd_nxt - t->snd_una);
+	cong_lost(env, t, t->snd_nxt - t->snd_una, true);
 	t->cwnd = t->mss;
 	t->dupacks = 0;
 	x->recover = t->snd_max;		/* RFC 6582 4, step 4 */

@@ -91,8 +91,9 @@ static void sampled(struct tcp_env *env, struct tcb *t, uint32_t acked)
 	rate_acked(env, t, acked, &rs, &rtt_us);
 	cong_view(env, t, &w);
 	w.rtt_us = rtt_us;
+	w.flight = rec_pipe(env, t);
 	cc_at(t->cc)->sample(&x->cc, &w, &rs);
-	if (!(t->flags & T_RECOVERY))	/* there it counts duplicates too */
+	if (t->sack || !(t->flags & T_RECOVERY))	/* it counts duplicates */
 		t->cwnd = w.cwnd < CC_CWND_MAX ? w.cwnd : CC_CWND_MAX;
 	x->pace_rate = w.rate;
 }
@@ -107,7 +108,8 @@ void cong_recovered(struct tcp_env *env, struct tcb *t, uint32_t acked)
 {
 	if (!cc_at(t->cc)->sample)
 		return;
-	if (t->cwnd < t->ssthresh && t->ssthresh != CC_SSTHRESH_NONE)
+	if (!t->sack && t->cwnd < t->ssthresh &&
+	    t->ssthresh != CC_SSTHRESH_NONE)
 		t->cwnd = t->ssthresh;	/* as before the loss; it is paced */
 	sampled(env, t, acked);
 }
@@ -117,9 +119,11 @@ bool cong_samples(const struct tcb *t)
 	return cc_at(t->cc)->sample != NULL;
 }
 
-void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes)
+void cong_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes, bool all)
 {
 	rate_lost(env, t, bytes);
+	if (all)
+		rate_again(env, t);
 }
 
 /*
@@ -193,6 +197,23 @@ uint32_t cong_ssthresh(struct tcp_env *env, struct tcb *t)
 	return cc_at(t->cc)->ssthresh(&conn_ext(env, t)->cc, &w);
 }
 
+/* A model learns of marks by its next sample.  Classic ECN repeats one until
+ * CWR: that it was there is all it says. */
+static void sample_marks(struct tcp_env *env, struct tcb *t, struct tcb_ext *x,
+			 uint32_t acked, uint32_t marked)
+{
+	if (t->ecn == ECN_ACCURATE) {
+		rate_marked(env, t, marked);
+		return;
+	}
+	if (x->cwr && seq_leq(t->snd_una + acked, x->cwr_end))
+		return;
+	rate_marked(env, t, t->mss);
+	x->cwr = 1;
+	x->cwr_end = t->snd_max;
+	t->ecn_cwr = 1;
+}
+
 /* RFC 3168 6.1.2: as for a loss, and no more than once a window. */
 void cong_marked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		 uint32_t marked)
@@ -201,6 +222,11 @@ void cong_marked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 	struct tcb_ext *x = conn_ext(env, t);
 	struct cc_window w;
 
+	if (cc->sample) {
+		if (marked)
+			sample_marks(env, t, x, acked, marked);
+		return;
+	}
 	if (cc->marked) {
 		cong_view(env, t, &w);
 		w.snd_una += acked;
@@ -246,7 +272,14 @@ void cong_idle(struct tcp_env *env, struct tcb *t)
 	uint32_t idle_ms = now_ms(env) - t->moved_ms;
 	uint32_t kept = t->cwnd - t->cwnd / 4;
 
-	if (idle_ms <= t->rto_ms || t->cwnd <= iw)
+	if (idle_ms <= t->rto_ms)
+		return;
+	if (cong_samples(t)) {		/* paced at a rate that it knows */
+		cong_event(env, t, CC_IDLE);
+		counter_add(&env->stats.idle_restarts, 1);
+		return;
+	}
+	if (t->cwnd <= iw)
 		return;
 	if (t->ssthresh < kept)
 		t->ssthresh = kept;

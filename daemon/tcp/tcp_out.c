@@ -228,9 +228,12 @@ static uint32_t largest(const struct tcp_env *env, const struct tcb *t,
 static bool out_lost(struct tcp_env *env, struct tcb *t,
 		     const struct tcp_tx_limits *lim, struct tcp_tx *tx)
 {
-	uint32_t i = rec_next(env, t, largest(env, t, lim)), at, len, fin;
+	uint32_t i, at, len, fin;
 	struct xmit *r;
 
+	if (pace_waits(env, t))
+		return false;
+	i = rec_next(env, t, largest(env, t, lim));
 	if (!i)
 		return false;
 	r = pool_at(&env->xmits, i);

@@ -285,6 +285,8 @@ static void begin_recovery(struct tcp_env *env, struct tcb *t,
 	k->probing = k->probe_due = 0;
 	k->flight = pipe ? pipe : t->mss;
 	k->delivered = k->out = 0;
+	if (cong_samples(t) && t->cwnd < rec_pipe(env, t) + t->mss)
+		t->cwnd = rec_pipe(env, t) + t->mss;	/* one at least */
 	t->flags |= T_RECOVERY;
 	counter_add(&env->stats.fast_retransmits, 1);
 	counter_add(&env->stats.sack_recoveries, 1);
@@ -344,7 +346,7 @@ static void timeout(struct tcp_env *env, struct tcb *t)
 	t->flags &= ~(T_RECOVERY | T_TIMING);
 	t->flags |= T_REXMIT;
 	xmit_lose_all(env, t, reneged);
-	cong_lost(env, t, x->sent.lost);
+	cong_lost(env, t, x->sent.lost, true);
 }
 
 /* ---- TLP (RFC 8985 7) ---- */
@@ -453,11 +455,10 @@ static void look(struct tcp_env *env, struct tcb *t, uint32_t delivered,
 	bool more = x->sent.lost > before;
 
 	if (more)
-		cong_lost(env, t, x->sent.lost - before);
-
+		cong_lost(env, t, x->sent.lost - before, false);
 	if (x->rec.state == REC_OPEN && x->sent.lost)
 		begin_recovery(env, t, delivered);
-	if (x->rec.state == REC_RECOVERY && (ack || more))
+	if (x->rec.state == REC_RECOVERY && !cong_samples(t) && (ack || more))
 		prr(env, t, delivered, progress && !more);
 	if (x->sent.lost) {
 		t->flags |= T_REXMIT;
@@ -483,10 +484,15 @@ static void look(struct tcp_env *env, struct tcb *t, uint32_t delivered,
 static void recovered(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		      uint32_t flight)
 {
-	bool timeout = ext_of(env, t)->rec.state == REC_LOSS;
+	const struct rec *k = &ext_of(env, t)->rec;
+	bool timeout = k->state == REC_LOSS;
 
-	if (!timeout)
+	if (cong_samples(t)) {		/* only a timeout took it away */
+		if (timeout && t->cwnd < k->prior_cwnd)
+			t->cwnd = k->prior_cwnd;
+	} else if (!timeout) {
 		t->cwnd = t->ssthresh > t->mss ? t->ssthresh : t->mss;
+	}
 	leave(env, t);
 	if (timeout)
 		cong_acked(env, t, acked, flight);
@@ -574,6 +580,8 @@ void rec_sent(struct tcp_env *env, struct tcb *t, seq_t end, uint32_t bytes,
 	if (again && k->state != REC_OPEN)
 		sent_again(k, end - bytes, end);
 	if (k->probe_due) {
+		if (again)
+			rate_again(env, t);
 		k->probe_due = 0;
 		t->flags &= ~T_PUSH;	/* it was for the probe */
 		k->probe_again = again;

@@ -48,13 +48,14 @@ void rate_sent(struct tcp_env *env, struct tcb *t, seq_t end)
 		r->count = 0;
 	}
 	if (r->count == RATE_MARKS ||
-	    (r->count && end - r->marked < t->cwnd / 12))
+	    (r->count && end - r->marked < (t->snd_nxt - t->snd_una) / 12))
 		return;
 	m = &r->mark[(r->head + r->count++) % RATE_MARKS];
 	*m = (struct rate_mark){
 		.sent_us = env->now.us, .first_sent_us = r->first_sent_us,
 		.delivered = r->delivered, .delivered_us = r->delivered_us,
-		.lost = r->lost, .end = end, .in_flight = end - t->snd_una,
+		.lost = r->lost, .ce = r->ce, .end = end,
+		.in_flight = rec_pipe(env, t) + (end - t->snd_nxt),
 		.app_limited = r->app_limited != 0 };
 	r->marked = end;
 }
@@ -71,9 +72,24 @@ void rate_lost(struct tcp_env *env, struct tcb *t, uint32_t bytes)
 {
 	struct rate_rec *r = rec_of(env, ext_of(env, t));
 
+	if (r)
+		r->lost += bytes;
+}
+
+void rate_marked(struct tcp_env *env, struct tcb *t, uint32_t bytes)
+{
+	struct rate_rec *r = rec_of(env, ext_of(env, t));
+
+	if (r)
+		r->ce += bytes;
+}
+
+void rate_again(struct tcp_env *env, struct tcb *t)
+{
+	struct rate_rec *r = rec_of(env, ext_of(env, t));
+
 	if (!r)
 		return;
-	r->lost += bytes;
 	for (uint32_t i = 0; i < r->count; i++)
 		r->mark[(r->head + i) % RATE_MARKS].again = true;
 }
@@ -89,6 +105,7 @@ static void measure(struct rate_rec *r, const struct rate_mark *m,
 	out->prior_delivered = m->delivered;
 	out->tx_in_flight = m->in_flight;
 	out->lost_since = (uint32_t)(r->lost - m->lost);
+	out->ce_since = (uint32_t)(r->ce - m->ce);
 	out->app_limited = m->app_limited;
 	out->rate = 0;
 	if (interval)
@@ -105,10 +122,21 @@ uint64_t rate_latest(const struct tcp_env *env, const struct tcb *t,
 	return r ? r->rate : 0;
 }
 
+/* All that was sent up to here has arrived, or what was sent later has. */
+static seq_t arrived_up_to(const struct tcp_env *env, const struct tcb *t)
+{
+	const struct tcb_ext *x = ext_of(env, t);
+
+	if (!t->sack || !x || !x->rec.known)
+		return t->snd_una;
+	return seq_max(t->snd_una, seq_min(x->rec.fack, t->snd_nxt));
+}
+
 bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		struct cc_sample *out, uint32_t *rtt_us)
 {
 	struct rate_rec *r = rec_of(env, ext_of(env, t));
+	seq_t there = arrived_up_to(env, t);
 	bool any = false;
 
 	*out = (struct cc_sample){ .acked = acked };
@@ -118,7 +146,7 @@ bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 	r->delivered_us = env->now.us;
 	if (r->app_limited && r->delivered > r->app_limited)
 		r->app_limited = 0;
-	while (r->count && seq_leq(r->mark[r->head].end, t->snd_una)) {
+	while (r->count && seq_leq(r->mark[r->head].end, there)) {
 		const struct rate_mark *m = &r->mark[r->head];
 
 		measure(r, m, env->now.us, out);
@@ -130,6 +158,11 @@ bool rate_acked(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		any = true;
 	}
 	out->delivered = r->delivered;
+	out->accurate = t->ecn == ECN_ACCURATE;
+	out->lost = (uint32_t)(r->lost - r->lost_told);
+	out->marked = (uint32_t)(r->ce - r->ce_told);
+	r->lost_told = r->lost;
+	r->ce_told = r->ce;
 	if (!any)
 		out->app_limited = r->app_limited != 0;
 	return any;

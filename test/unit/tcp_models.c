@@ -244,6 +244,200 @@ static void test_bbr_bunches(void **state)
 	assert_in_range(f.w.cwnd, smooth - 10 * MSS, smooth + 10 * MSS);
 }
 
+/* ---- BBR: losses by chance, and marks ---- */
+
+/* What a round says of losses and marks; the rest is ideal. */
+struct round { uint32_t rtt_us, lost, marked, percent; bool accurate; };
+
+/* 200 segments in ten ACKs, the first of which begins the round. */
+static void bbr_acks(struct flow *f, uint64_t *delivered, struct round r)
+{
+	uint64_t rate = (uint64_t)200 * MSS * 1000000 / r.rtt_us;
+
+	for (uint32_t i = 0; i < 10; i++) {
+		struct cc_sample rs = {
+			.prior_delivered = *delivered, .acked = 20 * MSS,
+			.rate = rate * r.percent / 100,
+			.tx_in_flight = 200 * MSS, .accurate = r.accurate,
+			.lost_since = r.lost, .ce_since = r.marked };
+
+		if (i == 0) {
+			rs.lost = r.lost;
+			rs.marked = r.marked;
+		}
+		rs.prior_delivered -= i * 20 * MSS;
+		*delivered += rs.acked;
+		rs.delivered = *delivered;
+		f->w.now_us += r.rtt_us / 10;
+		f->w.now_ms = f->w.now_us / 1000;
+		f->w.rtt_us = r.rtt_us;
+		f->w.flight = f->w.cwnd < 200 * MSS ? f->w.cwnd : 200 * MSS;
+		cc_bbr.sample(&f->s, &f->w, &rs);
+	}
+}
+
+static void bbr_open(struct flow *f, uint32_t rtt_us)
+{
+	flow_open(f, &cc_bbr);
+	f->w.srtt_us = rtt_us;
+	f->w.cwnd = 400 * MSS;
+	cc_bbr.init(&f->s, &f->w);
+}
+
+/* Until it cruises. */
+static void bbr_cruise(struct flow *f, uint64_t *delivered, uint32_t rtt_us)
+{
+	const struct round calm = { .rtt_us = rtt_us, .percent = 100,
+				    .accurate = true };
+
+	bbr_open(f, rtt_us);
+	*delivered = 1000 * MSS;
+	for (int i = 0; i < 60 && f->s.bbr.state != BBR_CRUISE; i++)
+		bbr_acks(f, delivered, calm);
+	assert_int_equal(f->s.bbr.state, BBR_CRUISE);
+	assert_true(f->s.bbr.bw_lo == UINT64_MAX);
+}
+
+/* A loss that takes no more than is tolerated lowers nothing, more does. */
+static void test_bbr_tolerates(void **state)
+{
+	uint64_t delivered;
+	struct flow f;
+
+	(void)state;
+	bbr_cruise(&f, &delivered, 20000);
+	bbr_acks(&f, &delivered, (struct round){ 20000, 2 * MSS, 0, 98, true });
+	bbr_acks(&f, &delivered, (struct round){ 20000, 2 * MSS, 0, 98, true });
+	assert_true(f.s.bbr.bw_lo == (uint64_t)200 * MSS * 50);
+	for (int i = 0; i < 4; i++)
+		bbr_acks(&f, &delivered,
+			 (struct round){ 20000, 8 * MSS, 0, 90, true });
+	assert_true(f.s.bbr.bw_lo == (uint64_t)200 * MSS * 45);
+	/* 0.7 of what it was at least, every other round of these */
+	for (int i = 0; i < 4; i++)
+		bbr_acks(&f, &delivered,
+			 (struct round){ 20000, 90 * MSS, 0, 10, true });
+	assert_true(f.s.bbr.bw_lo >= (uint64_t)200 * MSS * 45 * 49 / 100);
+	assert_true(f.s.bbr.bw_lo < (uint64_t)200 * MSS * 45 * 71 / 100);
+}
+
+/* The share of marks, smoothed by a sixteenth a round from 1 on. */
+static void test_bbr_alpha(void **state)
+{
+	uint64_t delivered;
+	struct flow f;
+
+	(void)state;
+	for (uint32_t tenths = 0; tenths <= 4; tenths++) {
+		bbr_cruise(&f, &delivered, 1000);
+		for (int i = 0; i < 200; i++)
+			bbr_acks(&f, &delivered,
+				 (struct round){ 1000, 0, tenths * 20 * MSS,
+						 100, true });
+		assert_true(fabs(f.s.bbr.alpha / 1048576.0 - tenths / 10.0) <
+			    0.001);
+	}
+}
+
+/* Once a round inflight_lo loses a third of alpha; the rate stays. */
+static void test_bbr_marks(void **state)
+{
+	uint64_t delivered;
+	uint32_t before;
+	struct flow f;
+
+	(void)state;
+	bbr_cruise(&f, &delivered, 1000);
+	f.s.bbr.alpha = 1 << 19;		/* one half */
+	before = f.w.cwnd;
+	bbr_acks(&f, &delivered, (struct round){ 1000, 0, 100 * MSS, 100, true });
+	assert_in_range(f.s.bbr.inflight_lo, before * 82 / 100,
+			before * 84 / 100);
+	assert_true(f.s.bbr.bw_lo == UINT64_MAX);
+	assert_int_equal(f.w.cwnd, f.s.bbr.inflight_lo);
+}
+
+/* On a long path, or told by classic ECN, a mark is a loss. */
+static void test_bbr_marks_far(void **state)
+{
+	uint64_t delivered;
+	struct flow f;
+
+	(void)state;
+	bbr_cruise(&f, &delivered, 20000);
+	for (int i = 0; i < 6; i++)
+		bbr_acks(&f, &delivered,
+			 (struct round){ 20000, 0, 2 * MSS, 90, true });
+	assert_true(f.s.bbr.bw_lo == (uint64_t)200 * MSS * 45);
+	bbr_cruise(&f, &delivered, 1000);
+	for (int i = 0; i < 6; i++)
+		bbr_acks(&f, &delivered,
+			 (struct round){ 1000, 0, MSS, 90, false });
+	assert_true(f.s.bbr.bw_lo == (uint64_t)200 * MSS * 900);
+}
+
+/* Two rounds with half of it marked are the end of STARTUP, one is not. */
+static void test_bbr_marks_startup(void **state)
+{
+	const struct round some = { 1000, 0, 90 * MSS, 100, true };
+	const struct round many = { 1000, 0, 120 * MSS, 100, true };
+	uint64_t delivered = 1000 * MSS;
+	struct flow f;
+
+	(void)state;
+	bbr_open(&f, 1000);
+	bbr_acks(&f, &delivered, many);
+	f.s.bbr.full_bw = 0;		/* as if the rate went on growing */
+	bbr_acks(&f, &delivered, some);
+	f.s.bbr.full_bw = 0;
+	bbr_acks(&f, &delivered, many);
+	assert_int_equal(f.s.bbr.state, BBR_STARTUP);
+	f.s.bbr.full_bw = 0;
+	bbr_acks(&f, &delivered, many);
+	f.s.bbr.full_bw = 0;
+	bbr_acks(&f, &delivered, many);
+	assert_true(f.s.bbr.full);
+	assert_true(f.s.bbr.inflight_hi < UINT32_MAX);
+}
+
+/* More than half of a probe marked: it was too much. */
+static void test_bbr_marks_up(void **state)
+{
+	uint64_t delivered;
+	struct flow f;
+
+	(void)state;
+	bbr_cruise(&f, &delivered, 1000);
+	for (int i = 0; i < 5000 && f.s.bbr.state != BBR_UP; i++)
+		bbr_acks(&f, &delivered, (struct round){ 1000, 0, 0, 100, true });
+	assert_int_equal(f.s.bbr.state, BBR_UP);
+	bbr_acks(&f, &delivered, (struct round){ 1000, 0, 9 * MSS, 100, true });
+	assert_true(f.s.bbr.inflight_hi == UINT32_MAX);
+	bbr_acks(&f, &delivered, (struct round){ 1000, 0, 150 * MSS, 100, true });
+	assert_in_range(f.s.bbr.inflight_hi, 1, 220 * MSS);
+	assert_int_not_equal(f.s.bbr.state, BBR_UP);
+}
+
+/* Marks end: the next probe does not wait for its time. */
+static void test_bbr_marks_end(void **state)
+{
+	uint64_t delivered;
+	struct flow f;
+	int rounds = 0;
+
+	(void)state;
+	bbr_cruise(&f, &delivered, 1000);
+	for (int i = 0; i < 5; i++)
+		bbr_acks(&f, &delivered,
+			 (struct round){ 1000, 0, 20 * MSS, 100, true });
+	assert_int_equal(f.s.bbr.state, BBR_CRUISE);
+	while (f.s.bbr.state == BBR_CRUISE && rounds < 100) {
+		bbr_acks(&f, &delivered, (struct round){ 1000, 0, 0, 100, true });
+		rounds++;
+	}
+	assert_in_range(rounds, 1, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -254,6 +448,13 @@ int main(void)
 		cmocka_unit_test(test_bbr_states),
 		cmocka_unit_test(test_bbr_startup_loss),
 		cmocka_unit_test(test_bbr_bunches),
+		cmocka_unit_test(test_bbr_tolerates),
+		cmocka_unit_test(test_bbr_alpha),
+		cmocka_unit_test(test_bbr_marks),
+		cmocka_unit_test(test_bbr_marks_far),
+		cmocka_unit_test(test_bbr_marks_startup),
+		cmocka_unit_test(test_bbr_marks_up),
+		cmocka_unit_test(test_bbr_marks_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -69,16 +69,21 @@ static void cut_slab(struct arena *a, enum block_class cls, uint32_t left)
 	a->total[cls] = left;
 }
 
-void kit_arena_init(struct kit_arena *k, uint32_t small, uint32_t large)
+static void arena_begin(struct kit_arena *k, uint32_t slabs)
 {
-	const uint32_t left[BLOCK_CLASSES] = { small, large };
 	int rc;
 
 	memset(k, 0, sizeof(*k));
-	k->segment_bytes = (size_t)(1 + BLOCK_CLASSES) * SLAB_BYTES;
+	k->segment_bytes = (size_t)slabs * SLAB_BYTES;
 	k->segment = map_zeroed(k->segment_bytes);
-	rc = arena_init(&k->arena, k->segment, 1 + BLOCK_CLASSES);
+	rc = arena_init(&k->arena, k->segment, slabs);
 	ENSURE(rc == 0, "a test needs an arena");
+}
+
+static void add_classes(struct kit_arena *k, const uint32_t *left)
+{
+	int rc;
+
 	for (uint32_t c = 0; c < BLOCK_CLASSES; c++) {
 		enum block_class cls = (enum block_class)c;
 
@@ -90,9 +95,35 @@ void kit_arena_init(struct kit_arena *k, uint32_t small, uint32_t large)
 	}
 }
 
+void kit_arena_init(struct kit_arena *k, uint32_t small, uint32_t large)
+{
+	const uint32_t left[BLOCK_CLASSES] = { small, large };
+
+	arena_begin(k, 1 + BLOCK_CLASSES);
+	add_classes(k, left);
+}
+
+void kit_arena_wide(struct kit_arena *k, uint32_t slabs)
+{
+	const uint32_t left[BLOCK_CLASSES] = { UINT32_MAX, UINT32_MAX };
+	uint32_t bytes = slab_meta_bytes(BLOCK_LARGE);
+	int rc = 0;
+
+	arena_begin(k, 1 + BLOCK_CLASSES + slabs);
+	add_classes(k, left);
+	k->more = calloc(slabs, bytes);
+	ENSURE(k->more != NULL, "a test needs memory");
+	for (uint32_t i = 0; i < slabs && rc == 0; i++)
+		rc = arena_add_slab(&k->arena, 1 + BLOCK_CLASSES + i,
+				    BLOCK_LARGE,
+				    k->more + (size_t)i * bytes / sizeof(*k->more));
+	ENSURE(rc == 0, "slabs join a new arena");
+}
+
 void kit_arena_fini(struct kit_arena *k)
 {
 	arena_fini(&k->arena);
+	free(k->more);
 	for (uint32_t c = 0; c < BLOCK_CLASSES; c++)
 		free(k->meta[c]);
 	munmap(k->segment, k->segment_bytes);

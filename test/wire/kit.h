@@ -36,6 +36,7 @@ struct kit_arena {
 	uint8_t *segment;
 	size_t segment_bytes;
 	struct block_meta *meta[BLOCK_CLASSES];
+	struct block_meta *more;	/* of kit_arena_wide() */
 };
 
 /*
@@ -44,6 +45,8 @@ struct kit_arena {
  * nothing.
  */
 void kit_arena_init(struct kit_arena *k, uint32_t small, uint32_t large);
+/* A slab of each class, and @slabs (2 MiB each) of large blocks more. */
+void kit_arena_wide(struct kit_arena *k, uint32_t slabs);
 void kit_arena_fini(struct kit_arena *k);
 
 /* Blocks that somebody still has; 0 when everything came home. */
