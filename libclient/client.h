@@ -65,7 +65,7 @@ struct attach {
 	uint32_t client_id;
 	uint64_t family;		/* its number, for our children */
 	uint32_t tag;			/* of the last request */
-	uint32_t flags;			/* CTL_HELLO_ASK_BIND */
+	uint32_t flags;			/* CTL_HELLO_* */
 	uint32_t engine_cpu[ENGINES_MAX];
 	struct rss rss;
 };
@@ -192,7 +192,7 @@ enum conn_state {
 	CONN_CLOSING,		/* app closed it; waits for EVENT_CLOSED */
 	CONN_ORPHAN,		/* app closed it while it was being taken */
 	CONN_SHARED,		/* a ticket of this process is out: hands off */
-	CONN_AWAY,		/* ours too, another process used it last */
+	CONN_AWAY,		/* ours too, another process has it (take.c) */
 };
 
 enum {				/* conn.flags */
@@ -204,6 +204,13 @@ enum {				/* conn.flags */
 	CONN_WANT_SENT = 32,	/* CMD_WANT_SENT is on its way */
 	CONN_BOUND = 64,	/* bind() was called */
 	CONN_ABORT = 128,	/* close with RST (SO_LINGER 0) */
+};
+
+enum {				/* conn.waits */
+	CONN_WAITS_IN = CMD_F_READ,	/* away, and the engine was asked: it */
+	CONN_WAITS_OUT = CMD_F_WRITE,	/* comes when there is something to do */
+	CONN_WAITS_ROOM = 1,		/* a write stopped before it went away */
+	CONN_WAITS_USE = 2,		/* it came, and was not looked at yet */
 };
 
 struct sock_opts;
@@ -227,6 +234,7 @@ struct conn {
 	uint8_t flags;		/* CONN_* */
 	uint8_t engine;
 	uint8_t generation;
+	uint8_t waits;		/* CONN_WAITS_*: of a shared one */
 };
 _Static_assert(sizeof(struct conn) + sizeof(struct slot) <= 128 + 8,
 	       "an idle connection costs little");
@@ -478,7 +486,22 @@ void listener_lost(struct mtcp_context *x, struct listener *l);
 /* Asks engine @e to connect, or another one that is told so (EXDEV). */
 void connect_send(struct mtcp_context *x, uint32_t index, uint32_t e);
 
-/* ---- take.c: sockets that several hold ---- */
+/*
+ * ---- take.c: sockets that several processes hold ----
+ *
+ *	        conn_ask: CMD_TAKE         TAKEN
+ *	AWAY ------------------> TAKING --------> OPEN
+ *	 ^ \                                      ^ |
+ *	 |  \ conn_want: CMD_TAKE, CMD_F_READ     | |  conn_begin
+ *	 |   '-- AWAY, asleep --------- TAKEN -----' |    GONE?  no: read, write,
+ *	 |                                          |           publish
+ *	 '------------------ GONE ------------------'  conn_end
+ *
+ * The first look of a call takes the socket (conn_use); who sleeps then asks
+ * for it again only by conn_want, so that two sleepers do not pull it to and
+ * fro.  What is read is told, and what is written is sent, between conn_begin
+ * and conn_end: meanwhile the engine does not move it (shm/wake.h).
+ */
 
 /* Before a call uses a connection: back from another process, when it is
  * there.  Waits for the answer, which is the engine's next turn. */
@@ -487,9 +510,29 @@ void conn_fetch(struct mtcp_context *x, uint32_t index);
 /* The same without waiting: its answer is raised like any other event. */
 void conn_ask(struct mtcp_context *x, uint32_t index);
 
+/* Away: it comes when one of @bits (EPOLL*) would hold.  Here: it was looked at,
+ * and another may have it. */
+void conn_want(struct mtcp_context *x, uint32_t index, uint32_t bits);
+
+/* True: it is here and stays until conn_end(), which publishes. */
+bool conn_begin_shared(struct mtcp_context *x, uint32_t index);
+void conn_end_shared(struct mtcp_context *x);
+
 static inline bool conn_shared(const struct conn *c)
 {
 	return c->listener == CONN_INHERITED;
+}
+
+static inline bool conn_begin(struct mtcp_context *x, uint32_t index)
+{
+	return !conn_shared(conn_at(&x->conns, index)) ||
+	       conn_begin_shared(x, index);
+}
+
+static inline void conn_end(struct mtcp_context *x, uint32_t index)
+{
+	if (conn_shared(conn_at(&x->conns, index)))
+		conn_end_shared(x);
 }
 
 static inline void conn_use(struct mtcp_context *x, uint32_t index)
@@ -535,6 +578,8 @@ uint64_t until_of(const struct sock_opts *o, bool receive);
 uint32_t slot_ready(struct mtcp_context *x, uint32_t id);
 /* Something happened to socket @id. */
 void slot_raise(struct mtcp_context *x, uint32_t id, uint32_t bits);
+/* Who sleeps for socket @id looks again: it went to another process. */
+void slot_look(struct mtcp_context *x, uint32_t id);
 /* Out of its set, whatever it is in. */
 void slot_forget(struct mtcp_context *x, struct slot *s);
 void epoll_close(struct mtcp_context *x, uint32_t index);

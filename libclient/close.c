@@ -107,22 +107,11 @@ static int may_shut(const struct conn *c)
 	return c->state == CONN_DEAD ? c->error : ENOTCONN;
 }
 
-MTCP_PUBLIC int mtcp_shutdown(mctx_t mctx, int sockid, int how)
+static void shut(struct mtcp_context *x, struct conn *c, uint32_t index,
+		 int how)
 {
-	struct mtcp_context *x = ctx_enter(mctx);
-	struct conn *c;
 	struct cmd *cmd;
-	int err;
 
-	c = x ? ctx_conn(x, sockid) : NULL;
-	if (!c)
-		return -1;
-	conn_use(x, x->ids.slot[sockid].obj);
-	err = how < SHUT_RD || how > SHUT_RDWR ? EINVAL : may_shut(c);
-	if (err) {
-		errno = err;
-		return -1;
-	}
 	if (how != SHUT_WR) {
 		read_flush(x, c);	/* the engine drops the rest itself */
 		conn_clear_rx(x, c);
@@ -132,9 +121,33 @@ MTCP_PUBLIC int mtcp_shutdown(mctx_t mctx, int sockid, int how)
 		c->flags |= CONN_SHUT_WR;
 	cmd = ctx_cmd(x, c->engine, CMD_SHUTDOWN);
 	cmd->sock = c->sock;
-	cmd->cookie = conn_cookie(&x->conns, x->ids.slot[sockid].obj);
+	cmd->cookie = conn_cookie(&x->conns, index);
 	cmd->flags = (uint8_t)((how != SHUT_WR ? CMD_F_READ : 0) |
 			       (how != SHUT_RD ? CMD_F_WRITE : 0));
+}
+
+MTCP_PUBLIC int mtcp_shutdown(mctx_t mctx, int sockid, int how)
+{
+	struct mtcp_context *x = ctx_enter(mctx);
+	struct conn *c;
+	uint32_t index;
+	bool held;
+	int err;
+
+	c = x ? ctx_conn(x, sockid) : NULL;
+	if (!c)
+		return -1;
+	index = x->ids.slot[sockid].obj;
+	conn_use(x, index);
+	held = conn_begin(x, index);
+	err = how < SHUT_RD || how > SHUT_RDWR ? EINVAL : may_shut(c);
+	if (!err)
+		shut(x, c, index, how);
+	if (held)
+		conn_end(x, index);
 	ctx_publish(x);
-	return 0;
+	if (!err)
+		return 0;
+	errno = err;
+	return -1;
 }

@@ -122,6 +122,16 @@ void slot_raise(struct mtcp_context *x, uint32_t id, uint32_t bits)
 		enqueue(x, s, id);
 }
 
+void slot_look(struct mtcp_context *x, uint32_t id)
+{
+	struct slot *s = &x->ids.slot[id];
+
+	if (x->on_raise)
+		x->on_raise(x, id, MTCP_EPOLLIN | MTCP_EPOLLOUT);
+	if (s->ep && !(s->flags & SLOT_QUEUED))
+		enqueue(x, s, id);
+}
+
 void slot_forget(struct mtcp_context *x, struct slot *s)
 {
 	if (s->flags & SLOT_QUEUED)
@@ -171,6 +181,8 @@ static int collect_one(struct mtcp_context *x, uint32_t id,
 	if (s->type == SLOT_STREAM && s->interest & MTCP_EPOLLOUT &&
 	    !(bits & MTCP_EPOLLOUT))
 		conn_want_room(x, conn_at(&x->conns, s->obj));
+	if (s->type == SLOT_STREAM)
+		conn_want(x, s->obj, s->interest & ~bits);
 	return n;
 }
 

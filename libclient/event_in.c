@@ -11,7 +11,7 @@
  *	CREDIT --ACCEPTED--> QUEUED --mtcp_accept--> OPEN
  *	CONNECTING --CONNECTED--> OPEN      TAKING --TAKEN--> OPEN
  *	any --ERROR--> DEAD                 any --GONE--> GONE, or AWAY when
- *	                                    another process holds it too
+ *	AWAY --TAKEN--> OPEN                another process holds it too
  *	CLOSING --CLOSED--> free            ORPHAN --TAKEN--> CLOSING
  */
 
@@ -62,8 +62,12 @@ static void on_taken(struct mtcp_context *x, uint32_t e,
 {
 	struct conn *c = conn_find(&x->conns, ev->cookie);
 
-	if (!c || (c->state != CONN_TAKING && c->state != CONN_ORPHAN))
+	if (!c || (c->state != CONN_TAKING && c->state != CONN_ORPHAN &&
+		   !(c->state == CONN_AWAY && c->waits)))
 		return;
+	if (c->state == CONN_AWAY)	/* what it was before is void */
+		c->flags &= CONN_BOUND | CONN_ABORT;
+	c->waits = CONN_WAITS_USE;
 	c->sock = ev->sock;
 	c->engine = (uint8_t)e;
 	if (c->state == CONN_ORPHAN) {
@@ -144,8 +148,8 @@ static void on_error(struct mtcp_context *x, struct conn *c,
 	    c->state == CONN_SHARED)
 		return;
 	/* What another process has ended cannot be taken back. */
-	conn_died(x, c, c->state == CONN_TAKING && conn_shared(c) ?
-			ECONNRESET : ev->error);
+	conn_died(x, c, (c->state == CONN_TAKING || c->state == CONN_AWAY) &&
+			conn_shared(c) ? ECONNRESET : ev->error);
 	c->sock = ev->sock;
 }
 
@@ -153,9 +157,12 @@ static void on_gone(struct mtcp_context *x, struct conn *c, uint32_t cookie)
 {
 	conn_clear_rx(x, c);
 	if (c->sockid >= 0 && conn_shared(c) && c->sock != HANDLE_NONE) {
+		c->waits = c->flags & (CONN_STARVED | CONN_WANT_SENT) ?
+				   CONN_WAITS_ROOM : 0;
 		c->flags &= (uint8_t)~(CONN_STARVED | CONN_WANT_SENT);
 		c->consumed = 0;
 		c->state = CONN_AWAY;
+		slot_look(x, (uint32_t)c->sockid);
 		return;
 	}
 	c->sock = HANDLE_NONE;

@@ -230,6 +230,9 @@ static void child_conn(struct mtcp_context *x, uint32_t index, bool planned)
 		conn_free(&x->conns, index);
 	} else if (planned && goes_along(c)) {
 		c->state = CONN_AWAY;
+		c->waits = 0;
+		if (!x->on_raise)	/* else it sees to it itself */
+			slot_look(x, (uint32_t)c->sockid);
 	} else {
 		c->sock = HANDLE_NONE;
 		if (c->state != CONN_DEAD)

@@ -32,14 +32,14 @@ _Static_assert(POLLIN == MTCP_EPOLLIN && POLLOUT == MTCP_EPOLLOUT &&
 	       POLLRDHUP == MTCP_EPOLLRDHUP && POLLRDNORM == MTCP_EPOLLRDNORM,
 	       "mtcp_poll() hands bits through");
 
-static short look_at(struct mtcp_context *x, const struct pollfd *p)
+static short look_at(struct mtcp_context *x, const struct pollfd *p, bool first)
 {
 	struct slot *s = sockid_slot(&x->ids, p->fd);
 	uint32_t bits;
 
 	if (!s)
 		return POLLNVAL;
-	if (s->type == SLOT_STREAM)
+	if (s->type == SLOT_STREAM && first)
 		conn_use(x, s->obj);
 	bits = slot_ready(x, (uint32_t)p->fd);
 	/* poll() calls the end of the stream readable, whoever asks. */
@@ -47,16 +47,19 @@ static short look_at(struct mtcp_context *x, const struct pollfd *p)
 		bits |= MTCP_EPOLLIN | MTCP_EPOLLRDNORM;
 	if (s->type == SLOT_STREAM && p->events & POLLOUT && !(bits & POLLOUT))
 		conn_want_room(x, conn_at(&x->conns, s->obj));
+	if (s->type == SLOT_STREAM)
+		conn_want(x, s->obj, (uint16_t)p->events & ~bits);
 	return (short)(bits & ((uint16_t)p->events | POLLERR | POLLHUP));
 }
 
-static int look(struct mtcp_context *x, struct pollfd *fds, nfds_t count)
+static int look(struct mtcp_context *x, struct pollfd *fds, nfds_t count,
+		bool first)
 {
 	int n = 0;
 
 	ctx_progress(x);
 	for (nfds_t i = 0; i < count; i++) {
-		fds[i].revents = fds[i].fd < 0 ? 0 : look_at(x, &fds[i]);
+		fds[i].revents = fds[i].fd < 0 ? 0 : look_at(x, &fds[i], first);
 		n += fds[i].revents != 0;
 	}
 	ctx_publish(x);
@@ -76,7 +79,7 @@ MTCP_PUBLIC int mtcp_poll(mctx_t mctx, struct pollfd *fds, nfds_t count,
 		errno = EFAULT;
 		return -1;
 	}
-	n = look(x, fds, count);
+	n = look(x, fds, count, true);
 	if (n || timeout == 0)
 		return n;
 	until = timeout < 0 ? ~0ull : now_us() + (uint64_t)timeout * 1000u;
@@ -86,7 +89,7 @@ MTCP_PUBLIC int mtcp_poll(mctx_t mctx, struct pollfd *fds, nfds_t count,
 			errno = EINTR;
 			return -1;
 		}
-		n = look(x, fds, count);
+		n = look(x, fds, count, false);
 	} while (!n && err != -EAGAIN);
 	return n;
 }

@@ -82,8 +82,9 @@ static int look_low(const struct conn *c)
 	return look(c);
 }
 
-static int wait_data(struct mtcp_context *x, struct conn *c, bool block)
+static int wait_data(struct mtcp_context *x, uint32_t index, bool block)
 {
+	struct conn *c = conn_at(&x->conns, index);
 	uint64_t until;
 	int n = block ? look_low(c) : look(c), err;
 
@@ -95,6 +96,7 @@ static int wait_data(struct mtcp_context *x, struct conn *c, bool block)
 		return n;
 	until = until_of(c->opts, true);
 	do {
+		conn_want(x, index, MTCP_EPOLLIN);
 		err = wait_more(x, until);
 		if (err)
 			return err;
@@ -148,19 +150,26 @@ static ssize_t conn_read(struct mtcp_context *x, struct slot *s,
 	struct conn *c = conn_at(&x->conns, s->obj);
 	bool block = s->flags & SLOT_BLOCK && !(flags & MSG_DONTWAIT);
 	uint32_t index = s->obj;
-	size_t n;
+	size_t n = 0;
 	int err;
 
 	if (iov_bytes(iov, count) == 0)
 		return 0;
 	conn_use(x, index);
-	err = wait_data(x, c, block);
-	if (err <= 0)
-		return err;
-	n = copy_out(x, c, iov, count);
-	if (!(flags & MSG_PEEK)) {
-		consume(x, index, (uint32_t)n);
-		ctx_publish(x);
+	while (!n) {
+		err = wait_data(x, index, block);
+		if (err <= 0) {
+			conn_want(x, index, 0);
+			return err;
+		}
+		if (!conn_begin(x, index))
+			continue;	/* another process was faster */
+		n = copy_out(x, c, iov, count);
+		if (n && !(flags & MSG_PEEK)) {
+			consume(x, index, (uint32_t)n);
+			ctx_publish(x);
+		}
+		conn_end(x, index);
 	}
 	return (ssize_t)n;
 }
@@ -231,7 +240,8 @@ MTCP_PUBLIC int mtcp_zc_read(mctx_t mctx, int sockid, struct iovec *iov,
 	if (!c)
 		return -1;
 	conn_use(x, x->ids.slot[sockid].obj);
-	n = wait_data(x, c, x->ids.slot[sockid].flags & SLOT_BLOCK);
+	n = wait_data(x, x->ids.slot[sockid].obj,
+		      x->ids.slot[sockid].flags & SLOT_BLOCK);
 	if (n < 0)
 		errno = -n;
 	if (n <= 0)

@@ -4,45 +4,98 @@
 
 #define FETCH_US	1000000u	/* an engine answers within a turn */
 
-/*
- * A socket that several processes hold is used by one at a time: the engine
- * moves it, with what is unread, to whoever asks last (CMD_TAKE).  Its other
- * holders get EVENT_GONE and ask again when they use it again.
- */
+static struct cmd *take_cmd(struct mtcp_context *x, uint32_t index)
+{
+	struct conn *c = conn_at(&x->conns, index);
+	struct cmd *cmd = ctx_cmd(x, c->engine, CMD_TAKE);
+
+	cmd->sock = c->sock;
+	cmd->cookie = conn_cookie(&x->conns, index);
+	stock_start(x, c->engine);
+	return cmd;
+}
+
 void conn_ask(struct mtcp_context *x, uint32_t index)
 {
 	struct conn *c = conn_at(&x->conns, index);
-	struct cmd *cmd;
 
 	if (c->state != CONN_AWAY)
 		return;
-	cmd = ctx_cmd(x, c->engine, CMD_TAKE);
-	cmd->sock = c->sock;
-	cmd->cookie = conn_cookie(&x->conns, index);
+	take_cmd(x, index);
 	c->state = CONN_TAKING;
 	c->flags &= CONN_BOUND | CONN_ABORT;
-	stock_start(x, c->engine);
+	c->waits = 0;
 	ctx_publish(x);
 }
 
 void conn_fetch(struct mtcp_context *x, uint32_t index)
 {
 	struct conn *c = conn_at(&x->conns, index);
-	uint64_t until = now_us() + FETCH_US;
+	uint64_t until = 0;
 
 	ctx_progress(x);		/* has another taken it meanwhile? */
-	if (c->state != CONN_AWAY)
-		return;
-	conn_ask(x, index);
-	while (c->state == CONN_TAKING) {
-		int err;
-
+	while (c->state == CONN_AWAY || c->state == CONN_TAKING) {
+		conn_ask(x, index);
+		if (!until)
+			until = now_us() + FETCH_US;
+		if (ctx_sleep(x, until) == -ETIMEDOUT)
+			break;
 		ctx_progress(x);
-		if (c->state != CONN_TAKING)
-			break;
-		err = ctx_sleep(x, until);
-		if (err == -ETIMEDOUT)
-			break;
 	}
-	ctx_progress(x);		/* its unread data comes right behind */
+}
+
+/* Who hears of edges alone is not told again of the end of the stream, nor of
+ * room that it had. */
+static uint8_t wishes(const struct conn *c, uint32_t bits)
+{
+	bool edge = bits & (uint32_t)MTCP_EPOLLET;
+	uint8_t wish = 0;
+
+	if (bits & (MTCP_EPOLLIN | MTCP_EPOLLRDNORM | MTCP_EPOLLRDHUP) &&
+	    !(edge && c->flags & CONN_FIN))
+		wish |= CONN_WAITS_IN;
+	if (bits & (MTCP_EPOLLOUT | MTCP_EPOLLWRNORM) &&
+	    (!edge || c->waits & CONN_WAITS_ROOM))
+		wish |= CONN_WAITS_OUT;
+	return wish;
+}
+
+void conn_want(struct mtcp_context *x, uint32_t index, uint32_t bits)
+{
+	struct conn *c = conn_at(&x->conns, index);
+	uint8_t wish;
+
+	if (c->waits & CONN_WAITS_USE && conn_begin_shared(x, index))
+		conn_end_shared(x);
+	if (c->state != CONN_AWAY || !conn_shared(c) || !x->at ||
+	    !(x->at->flags & CTL_HELLO_SLEEPERS))
+		return;
+	wish = (uint8_t)(wishes(c, bits) & ~c->waits);
+	if (!wish)
+		return;
+	c->waits |= wish;
+	take_cmd(x, index)->flags = c->waits & (CONN_WAITS_IN | CONN_WAITS_OUT);
+	ctx_publish(x);
+}
+
+bool conn_begin_shared(struct mtcp_context *x, uint32_t index)
+{
+	struct conn *c = conn_at(&x->conns, index);
+
+	if (!x->at)
+		return true;		/* nor is anybody else's */
+	c->waits &= (uint8_t)~CONN_WAITS_USE;
+	use_begin(x->asleep);
+	events_take(x, c->engine, UINT32_MAX);	/* is it gone? */
+	if (c->state != CONN_AWAY && c->state != CONN_TAKING)
+		return true;
+	use_end(x->asleep);
+	return false;
+}
+
+void conn_end_shared(struct mtcp_context *x)
+{
+	ctx_publish(x);
+	if (x->at)
+		use_end(x->asleep);
 }

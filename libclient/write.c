@@ -19,6 +19,7 @@
 
 #define SYN_DATA_BYTES	1400u		/* what a SYN can carry, nearly */
 #define LOW_WAIT_US	10000u		/* then a blocking write goes on */
+#define TRIES		100		/* to have a socket before it waits */
 
 bool conn_writable(const struct mtcp_context *x, const struct conn *c)
 {
@@ -114,8 +115,13 @@ static size_t fill(struct mtcp_context *x, struct conn *c, uint32_t index,
 {
 	size_t done = 0;
 
-	while (done < len && (!done || all || !stock_low(x, c->engine))) {
-		size_t most = room_below_limit(c), n = len - done;
+	/* What several processes write is to be whole where it can be. */
+	bool whole = conn_shared(c) && len <= BLOCK_LARGE_BYTES &&
+		     room_below_limit(c);
+
+	while (done < len &&
+	       (!done || all || whole || !stock_low(x, c->engine))) {
+		size_t most = whole ? len : room_below_limit(c), n = len - done;
 		struct room r;
 		bool last;
 
@@ -215,13 +221,15 @@ static int wait_share(struct mtcp_context *x, struct conn *c, uint64_t until)
 }
 
 /* Nothing fits now; @some has been written.  0: try again; else why not. */
-static int write_wait(struct mtcp_context *x, struct conn *c, bool block,
+static int write_wait(struct mtcp_context *x, uint32_t index, bool block,
 		      bool first, bool some, uint64_t until)
 {
+	struct conn *c = conn_at(&x->conns, index);
 	int err;
 
 	ctx_progress(x);
 	err = may_write(c);
+	conn_want(x, index, MTCP_EPOLLOUT);
 	if (err && !(err == -EAGAIN && block))
 		return err;
 	if ((!err || opts_deferred(c)) && conn_writable(x, c)) {
@@ -247,21 +255,28 @@ ssize_t conn_write(struct mtcp_context *x, int id, const struct iovec *iov,
 	size_t len = total(iov, count), done = 0;
 	uint64_t until = block ? until_of(c->opts, false) : 0;
 	bool first = c->sent == 0;
-	int err;
+	int err, tries = 0;
 
 	conn_use(x, s->obj);
 	err = may_write(c);
 	if (err == -EAGAIN)
 		err = 0;		/* write_wait() decides */
 	while (!err && len) {
-		conn_use(x, s->obj);
-		if (c->state == CONN_OPEN)
+		bool here = c->state == CONN_OPEN && conn_begin(x, s->obj);
+
+		if (!here && c->state == CONN_AWAY && tries++ < TRIES) {
+			conn_use(x, s->obj);
+			continue;	/* another process was faster */
+		}
+		if (here) {
 			done += fill(x, c, s->obj, &from, len - done, first);
-		else if (opts_deferred(c))
+			conn_end(x, s->obj);
+		} else if (opts_deferred(c)) {
 			done += write_first(x, c, s->obj, &from, len);
+		}
 		if (done == len || (done && !block && !first))
 			break;
-		err = write_wait(x, c, block, first, done > 0, until);
+		err = write_wait(x, s->obj, block, first, done > 0, until);
 	}
 	if (done && done < len)
 		conn_want_room(x, c);

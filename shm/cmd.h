@@ -26,9 +26,25 @@
  *   A socket that fails later (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH ...) gets
  *   EVENT_ERROR with its handle and is closed like any other.
  *
- * Taking      CMD_TAKE of a socket that this client does not hold, or that is
- *   gone, is answered by EVENT_ERROR with HANDLE_NONE and ENOENT, one without
- *   memory for the copy by ENOBUFS: the new cookie is free at once.
+ * Taking      One context has a socket, whoever holds it.  CMD_TAKE moves it:
+ *
+ *	taker                 engine                        who has it
+ *	CMD_TAKE  ----------->
+ *	                      EVENT_GONE ------------------> not ours any more
+ *	                      is it in a call (wake.h)? --+
+ *	                      <----- what it was doing ---+
+ *	           <--------- EVENT_TAKEN, what is unread
+ *
+ *   Nothing is lost or read twice: what the last user published, and what it
+ *   was in the middle of, comes first.  A new user has a moment for itself: the
+ *   next taker waits until it has used the socket, or USE_MS.
+ *   With CMD_F_READ or CMD_F_WRITE the taker sleeps: the socket comes when
+ *   there is something to read, or room, and not before; another CMD_TAKE of
+ *   it replaces the wish.
+ *   CMD_TAKE of a socket that this client does not hold, or that is gone, is
+ *   answered by EVENT_ERROR with HANDLE_NONE and ENOENT, one without memory
+ *   for the copy by ENOBUFS: the new cookie is free at once.  One for what the
+ *   context has got by this cookie meanwhile has no answer.
  *
  * Closing     Every CMD_CLOSE of a socket that the client holds is answered by
  *   EVENT_CLOSED with the command's cookie when others still hold it, else
@@ -67,8 +83,10 @@ enum {				/* cmd.flags */
 	CMD_F_LAST = 1,		/* send: the block is given up */
 	CMD_F_MORE = 2,		/* send: more follows soon, do not push yet */
 	CMD_F_ABORT = 4,	/* close: RST, whatever is unsent (SO_LINGER 0) */
-	CMD_F_READ = 8,		/* shutdown: discard what is and will be received */
-	CMD_F_WRITE = 16,	/* shutdown: FIN after what was sent */
+	CMD_F_READ = 8,		/* shutdown: discard what is and will be received;
+				 * take: once there is something to read */
+	CMD_F_WRITE = 16,	/* shutdown: FIN after what was sent;
+				 * take: once there is room to send */
 	CMD_F_BOUND = 32,	/* connect: the local TCP port is given */
 	CMD_F_BACK = 128,	/* close: nobody has used it; another that
 				 * listens may have it, else as without.
@@ -109,6 +127,8 @@ enum cmd_cc {			/* congestion control; names in cc.h */
 	CMD_CC_RENO, CMD_CC_CUBIC, CMD_CC_DCTCP, CMD_CC_BBR,
 	CMD_CCS
 };
+
+#define USE_MS			5	/* a socket stays where it was taken */
 
 #define CMD_CREDIT_COOKIES	4
 #define CMD_CREDIT_MAX		1024	/* outstanding a listener, context, engine */

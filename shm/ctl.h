@@ -156,6 +156,9 @@ enum {
 enum { CTL_HELLO_CHILD = 1 };
 
 /* HELLO's answer: a policy restricts addresses or TCP ports, ask by BIND. */
-enum { CTL_HELLO_ASK_BIND = 1 };
+enum {				/* hello.flags of a reply */
+	CTL_HELLO_ASK_BIND = 1,
+	CTL_HELLO_SLEEPERS = 2,	/* CMD_TAKE has CMD_F_READ and CMD_F_WRITE */
+};
 
 #endif

@@ -15,9 +15,23 @@
  * Each side holds only its own end of a pipe (both non-blocking): a full pipe
  * means that a wake-up is already there, and write's EAGAIN is ignored.
  *
+ * In use    A context's word counts how often it went in to use a socket that
+ * other processes hold too, and out again: odd while it is in.
+ *
+ *	context                          engine that moves such a socket
+ *	in_use++ (odd)                   publish EVENT_GONE
+ *	fence (seq_cst)                  fence (seq_cst)
+ *	take the events: still mine?     in_use odd?  wait until it is another
+ *	read or write, publish           run what the context has published,
+ *	in_use++ (even), a release       then move the socket
+ *
+ * Either the context sees that the socket is gone, or the engine sees that it
+ * is in, and waits: what it reads nobody reads again, what it writes is sent.
+ *
  * Trust     The flag is a hint.  A client that clears its own flag without
  *           draining sleeps too long, a client that always sets it costs the
- *           daemon one write a loop, which the engine bounds.
+ *           daemon one write a loop, which the engine bounds.  One that stays
+ *           in keeps its sockets from those that hold them too, nothing else.
  */
 #ifndef SHM_WAKE_H
 #define SHM_WAKE_H
@@ -26,9 +40,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One flag on a line of its own.  Shared; part of the ABI. */
+/* On a line of its own.  Shared; part of the ABI. */
 struct wake_shared {
 	_Alignas(64) _Atomic uint32_t asleep;
+	_Atomic uint32_t in_use;	/* a context's */
 };
 _Static_assert(sizeof(struct wake_shared) == 64, "shm ABI");
 
@@ -54,6 +69,33 @@ static inline bool wake_needed(struct wake_shared *w)
 	if (!atomic_load_explicit(&w->asleep, memory_order_relaxed))
 		return false;
 	return atomic_exchange_explicit(&w->asleep, 0, memory_order_relaxed) != 0;
+}
+
+/* Context: from here on sockets stay, but for those that it hears are gone. */
+static inline void use_begin(struct wake_shared *w)
+{
+	uint32_t n = atomic_load_explicit(&w->in_use, memory_order_relaxed);
+
+	atomic_store_explicit(&w->in_use, n + 1, memory_order_relaxed);
+	/* Pairs with the fence in use_look(). */
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* What it did with them is published. */
+static inline void use_end(struct wake_shared *w)
+{
+	uint32_t n = atomic_load_explicit(&w->in_use, memory_order_relaxed);
+
+	/* Pairs with the acquire in use_look(): who sees this sees the rings. */
+	atomic_store_explicit(&w->in_use, n + 1, memory_order_release);
+}
+
+/* Engine, after publishing EVENT_GONE. */
+static inline uint32_t use_look(struct wake_shared *w)
+{
+	/* Pairs with the fence in use_begin(). */
+	atomic_thread_fence(memory_order_seq_cst);
+	return atomic_load_explicit(&w->in_use, memory_order_acquire);
 }
 
 #endif

@@ -98,7 +98,8 @@ static void answer_hello(struct client *cl)
 		.version = cl->layout, .client = cl->id,
 		.engines = c->engine_count, .slabs = cl->segment.slabs,
 		.daemon_start_us = c->start_us, .family = cl->family,
-		.flags = policy_asks_bind(cl) ? CTL_HELLO_ASK_BIND : 0 } };
+		.flags = CTL_HELLO_SLEEPERS |
+			 (policy_asks_bind(cl) ? CTL_HELLO_ASK_BIND : 0) } };
 	int fds[1 + ENGINES_MAX] = { cl->segment.fd };
 
 	memcpy(r.hello.rss_key, c->rss_key, sizeof(r.hello.rss_key));

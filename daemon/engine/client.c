@@ -235,6 +235,7 @@ static void context_end(struct engine *e, struct context *c)
 	if (c->state != CONTEXT_LIVE)
 		return;
 	command_drain(e, c);
+	moves_forget(e, c);
 	accept_leave(e, c);
 	event_drop_notes(e, c);
 	c->revoked = 0;

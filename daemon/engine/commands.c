@@ -24,12 +24,9 @@
 #include "engine/engine_state.h"
 
 #define BUDGET		256u	/* slots a context and turn */
-#define CATCH_UP_MAX	4u	/* contexts that take from each other at once */
 
 typedef void command_fn(struct engine *e, struct context *c,
 			const struct cmd *cmd);
-
-static void catch_up(struct engine *e, uint32_t context);
 
 static void bad(struct engine *e, struct context *c, enum detach_reason why)
 {
@@ -94,7 +91,7 @@ static uint32_t find_own(struct engine *e, struct context *c, uint64_t sock)
 		u->flags &= (uint16_t)~U_NAMELESS;
 		socket_list(e, conn, LIST_CONTEXT, c->slot);
 	}
-	u->flags &= (uint16_t)~U_FRESH;
+	u->flags &= (uint16_t)~(U_FRESH | U_HANDED);
 	return conn;
 }
 
@@ -334,8 +331,12 @@ static void do_consumed(struct engine *e, struct context *c,
 {
 	uint32_t conn = find_own(e, c, cmd->sock);
 
-	if (conn && tcp_consumed(e->tcp, conn, cmd->consumed.bytes, e->now))
+	if (!conn)
+		return;
+	if (tcp_consumed(e->tcp, conn, cmd->consumed.bytes, e->now))
 		bad(e, c, DETACH_BAD_COUNT);
+	else if (tcp_user(e->tcp, conn)->holders)
+		move_offer(e, conn);	/* the rest, for another reader */
 }
 
 static void do_want_sent(struct engine *e, struct context *c,
@@ -396,25 +397,20 @@ static void do_credit(struct engine *e, struct context *c,
 
 static void do_take(struct engine *e, struct context *c, const struct cmd *cmd)
 {
-	uint32_t conn = find(e, c, cmd->sock);
-	uint32_t owner = conn ? tcp_user(e->tcp, conn)->context : 0;
-	int err;
+	uint32_t conn;
 
+	if (cmd->flags & ~(CMD_F_READ | CMD_F_WRITE)) {
+		bad(e, c, DETACH_BAD_RECORD);
+		return;
+	}
+	conn = find(e, c, cmd->sock);
 	if (c->client->bad)
 		return;
 	event_first_use(e, c);
-	if (owner && owner != c->slot &&
-	    socket_held(e, conn, c->client->slot)) {
-		catch_up(e, owner);
-		conn = find(e, c, cmd->sock);	/* it may be closed by now */
-	}
-	if (!conn || !socket_held(e, conn, c->client->slot)) {
+	if (conn && socket_held(e, conn, c->client->slot))
+		move_ask(e, conn, c, cmd->cookie, cmd->flags);
+	else
 		refuse(e, c, cmd->cookie, ENOENT, 0);
-		return;
-	}
-	err = socket_take(e, conn, c, cmd->cookie);
-	if (err)
-		refuse(e, c, cmd->cookie, -err, 0);
 }
 
 static void do_shutdown(struct engine *e, struct context *c,
@@ -491,7 +487,9 @@ static void do_option(struct engine *e, struct context *c,
 		early_option(c, cmd);
 		return;
 	}
-	conn = find_own(e, c, cmd->sock);
+	conn = find(e, c, cmd->sock);
+	if (conn && !socket_held(e, conn, c->client->slot))
+		conn = find_own(e, c, cmd->sock);	/* for the count */
 	if (conn)		/* a value out of range changes nothing */
 		tcp_option(e->tcp, conn, cmd->option.name, cmd->option.value,
 			   e->now);
@@ -527,12 +525,14 @@ static bool run(struct engine *e, struct context *c, uint32_t waiting)
 		count(&e->stats.send_stalls);
 		return false;	/* it waits, and what is behind it */
 	}
+	if (in.one.type == CMD_TAKE && c->client->moves >= MOVES_CLIENT)
+		return false;
 	slots = cmd_slots(in.one.type);
 	if (slots == 0 || at + slots > waiting) {
 		bad(e, c, DETACH_BAD_RECORD);
 		return false;
 	}
-	c->done += slots;	/* before it runs: see catch_up() */
+	c->done += slots;
 	if (slots == 2) {	/* connect is the only one */
 		ring_copy(&c->cmd, at + 1, in.bytes + RING_SLOT);
 		do_connect(e, c, &in.two);
@@ -542,49 +542,29 @@ static bool run(struct engine *e, struct context *c, uint32_t waiting)
 	return true;
 }
 
-/* Takes up to @budget slots; returns how many.  Called again for @c by one of
- * its own commands (catch_up()) it goes on behind that one. */
+/* Takes up to @budget slots; returns how many. */
 static uint32_t take(struct engine *e, struct context *c, uint32_t budget)
 {
 	int waiting = ring_peek(&c->cmd);
-	uint32_t start = c->done, records = 0, done;
+	uint32_t records = 0, done;
 
 	if (waiting < 0) {
 		bad(e, c, DETACH_RING_BROKEN);
 		return 0;
 	}
-	c->taking++;
-	while (c->done < (uint32_t)waiting && c->done - start < budget &&
+	while (c->done < (uint32_t)waiting && c->done < budget &&
 	       !c->client->bad && c->notes < NOTES_STALL &&
 	       run(e, c, (uint32_t)waiting))
 		records++;
-	c->taking--;
-	done = c->done - start;
-	if (!c->taking && c->done) {
-		ring_release(&c->cmd, c->done);
-		c->done = 0;
+	done = c->done;
+	c->done = 0;
+	if (done) {
+		ring_release(&c->cmd, done);
 		c->released = true;
 		event_touch(e, c);
 	}
 	counter_add(&e->stats.commands, records);
 	return done;
-}
-
-/*
- * Rings have no order among each other, but their writers may have: who gave
- * a socket away had written before, and said what it had read.  So what its
- * last owner has published comes first.
- */
-static void catch_up(struct engine *e, uint32_t context)
-{
-	struct context *c = &e->contexts[context];
-
-	if (c->state != CONTEXT_LIVE || c->client->bad ||
-	    e->catching_up >= CATCH_UP_MAX)
-		return;
-	e->catching_up++;
-	take(e, c, CMD_RING_SLOTS);
-	e->catching_up--;
 }
 
 uint32_t command_turn(struct engine *e)

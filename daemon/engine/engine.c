@@ -35,6 +35,8 @@ uint32_t engine_turn(struct engine *e, mono_t now)
 	work += packet_in(e);
 	work += packet_handed_in(e);
 	work += command_turn(e);
+	if (e->move_head)
+		work += moves_turn(e);
 	work += tcp_advance(e->tcp, now);
 	net_advance(e->net, now);
 	work += accept_turn(e);
@@ -143,12 +145,13 @@ static size_t reserve_bytes(const struct tcp_config *t)
 static int open_tables(struct engine *e)
 {
 	size_t conns = (size_t)e->cfg.tcp.max_conns + 1;
-	void *notes, *holders;
+	void *notes, *holders, *moves;
 
 	e->links = state_piece(e, "links", conns, sizeof(struct link));
 	notes = state_piece(e, "notes", conns, sizeof(struct note));
 	holders = state_piece(e, "holders", HOLDERS_ALL + 1,
 			      sizeof(struct holder));
+	moves = state_piece(e, "moves", MOVES_ALL, sizeof(struct move));
 	e->member_memory = state_piece(e, "members", MEMBERS_ALL,
 				       sizeof(struct member));
 	e->listeners = state_piece(e, "listeners",
@@ -162,13 +165,14 @@ static int open_tables(struct engine *e)
 				sizeof(struct mail));
 	e->tuples.hints = state_piece(e, "local ports", TUPLE_HINTS,
 				      sizeof(struct tuple_hint));
-	if (!e->links || !notes || !holders || !e->member_memory ||
+	if (!e->links || !notes || !holders || !moves || !e->member_memory ||
 	    !e->listeners || !e->contexts || !e->clients || !e->outbox ||
 	    !e->tuples.hints)
 		return -ENOMEM;
 	pool_init(&e->notes, notes, sizeof(struct note), (uint32_t)conns);
 	pool_init(&e->holders, holders, sizeof(struct holder),
 		  HOLDERS_ALL + 1);
+	pool_init(&e->moves, moves, sizeof(struct move), MOVES_ALL);
 	e->context_fresh = 1;
 	return 0;
 }

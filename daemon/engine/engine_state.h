@@ -48,6 +48,8 @@
 #define NOTES_STALL	256u	/* answers waiting: read no more commands */
 #define SLICE		256u	/* sockets a turn in long walks */
 #define DEFERRED_MAX	64u
+#define MOVES_ALL	65536u
+#define MOVES_CLIENT	60u	/* then it waits with the next CMD_TAKE */
 
 /* ---- per connection ---- */
 
@@ -61,6 +63,8 @@ enum user_flags {		/* tcp_user.flags */
 	U_FIN_SENT = 64,	/* the client has shut its side down */
 	U_FRESH = 256,		/* accepted, and no command has named it yet */
 	U_NAMELESS = 128,	/* the client may not know the handle yet */
+	U_LEAVING = 512,	/* its context was told that it is gone */
+	U_HANDED = 1024,	/* taken, and not used there yet */
 };
 
 enum list_kind { LIST_NONE, LIST_CONTEXT, LIST_NAMELESS, LIST_PARKED,
@@ -73,7 +77,8 @@ struct link {
 	uint16_t owner;		/* context, client, or bucket, by kind */
 	uint16_t kind;		/* enum list_kind */
 	uint32_t wait_prev;	/* waiting list; next is tcp_user's */
-	uint32_t pad;
+	uint16_t handed_ms;	/* U_HANDED: when, */
+	uint16_t handed_use;	/* and the in_use word that says it was used */
 };
 
 /* A further holder; the first one is tcp_user.client. */
@@ -83,6 +88,24 @@ struct holder {
 	uint16_t client;
 	uint16_t next;		/* of the same socket */
 	uint16_t client_next, client_prev;
+	uint16_t wait;		/* CMD_F_READ, _WRITE: it sleeps until then */
+	uint16_t wait_context;
+	uint32_t wait_cookie;
+};
+
+/* A socket on its way to another context (moves.c). */
+struct move {
+	uint32_t pool_next;
+	uint32_t next;		/* FIFO of the engine */
+	uint32_t conn, generation;
+	uint32_t cookie;
+	uint16_t context;	/* the taker; 0: it went meanwhile */
+	uint16_t from;		/* who was told EVENT_GONE; 0: nobody yet */
+	uint32_t use;		/* its in_use word then */
+	uint32_t tail;		/* of its commands, once it is out */
+	bool out;		/* it is */
+	uint8_t when;		/* CMD_F_READ, _WRITE: it goes to sleep */
+	mono_t since;
 };
 
 /* An event that belongs to no connection's state any more. */
@@ -111,7 +134,6 @@ struct context {
 	bool waiting;			/* in e->waiting: ring full or no blocks */
 	bool used;			/* its stock is kept from now on */
 	bool released;			/* commands were taken this turn */
-	uint8_t taking;			/* command_turn() is in it, how deep */
 	uint32_t done;			/* slots run, not yet released */
 	int wake_wr;
 	uint32_t home;
@@ -150,6 +172,7 @@ struct client {
 	mono_t asked[BLOCK_CLASSES];	/* for a slab; 0: not */
 	uint32_t parked, orphans;	/* list heads */
 	uint32_t holders;		/* head: sockets it may take */
+	uint32_t moves;			/* that it waits for */
 };
 
 /* ---- accepting ---- */
@@ -217,7 +240,9 @@ struct engine {
 	uint32_t watched;		/* clients attached but not polled */
 
 	struct link *links;		/* by connection */
-	struct pool notes, holders;
+	struct pool notes, holders, moves;
+	uint32_t move_head, move_tail;
+	bool moving;			/* moves_turn() is in the list */
 	uint32_t nameless[NAMELESS_BUCKETS];
 	uint64_t nameless_secret;
 
@@ -255,7 +280,6 @@ struct engine {
 	mono_t last_work, last_watch, last_demote, last_cpu;
 	bool started, stopping, stopped;
 	bool busy;			/* the last turn had work */
-	uint32_t catching_up;		/* depth, see commands.c */
 	_Atomic bool sending;	/* others wait for us to end (engine_main) */
 	mono_t stop_end;
 	pthread_t thread;
@@ -281,9 +305,18 @@ bool socket_unhold(struct engine *e, uint32_t conn, uint32_t client);
 /* The first holder lets go: the next becomes first (parked); false: there is
  * none, close it. */
 bool socket_pass_on(struct engine *e, uint32_t conn);
-/* Context @c gets the socket, and its events from here on.  0, -ENOBUFS. */
+/* Context @c gets the socket, and its events from here on.  0, -ENOBUFS: it
+ * is where it was. */
 int socket_take(struct engine *e, uint32_t conn, struct context *c,
 		uint32_t cookie);
+/* Its context has let go of it: its client has it, to be taken. */
+void socket_park(struct engine *e, uint32_t conn);
+/* @c's client, a further holder, sleeps until @when; false: it is none. */
+bool socket_await(struct engine *e, uint32_t conn, const struct context *c,
+		  uint32_t cookie, uint16_t when);
+/* Who sleeps for one of @ready: its context, which sleeps no more; or NULL. */
+struct context *socket_sleeper(struct engine *e, uint32_t conn, uint16_t ready,
+			       uint32_t *cookie);
 /* The last holder let go while it lives: EVENT_CLOSED follows. */
 void socket_close(struct engine *e, uint32_t conn, bool abort);
 /* The same without a word, because its context or client is gone. */
@@ -299,6 +332,8 @@ void event_announce(struct engine *e, uint32_t conn);
 void event_forget(struct engine *e, uint32_t conn);
 void event_note(struct engine *e, struct context *c, const struct note *n);
 void event_drop_notes(struct engine *e, struct context *c);
+/* The same, published at once; false: there is no room for it now. */
+bool event_note_now(struct engine *e, struct context *c, const struct note *n);
 /* The context is in use: keep it stocked. */
 void event_first_use(struct engine *e, struct context *c);
 /* Rings that had no room; grants. */
@@ -312,6 +347,19 @@ bool event_arm(struct engine *e);
 uint32_t command_turn(struct engine *e);
 /* All that is published on a context's ring, at most a ring full. */
 void command_drain(struct engine *e, struct context *c);
+
+/* ---- moves.c ---- */
+/* CMD_TAKE, of a socket that @c's client holds. */
+void move_ask(struct engine *e, uint32_t conn, struct context *c,
+	      uint32_t cookie, uint8_t when);
+/* Something to read, or room: for who sleeps for it.  True: who has it needs
+ * not be told any more. */
+bool move_offer(struct engine *e, uint32_t conn);
+/* How many came to an end. */
+uint32_t moves_turn(struct engine *e);
+/* Context @c takes nothing any more. */
+void moves_forget(struct engine *e, const struct context *c);
+mono_t moves_next_due(const struct engine *e);
 
 /* ---- accept.c ---- */
 int accept_listen(struct engine *e, const struct mail *m);

@@ -200,6 +200,11 @@ void event_announce(struct engine *e, uint32_t conn)
 	struct tcp_user *u = tcp_user(e->tcp, conn);
 	struct context *c = &e->contexts[u->context];
 
+	if (u->flags & U_LEAVING ||
+	    (u->holders && !(u->flags & (U_CLOSED | U_DETACHED)) &&
+	     move_offer(e, conn)))
+		return;
+	c = &e->contexts[u->context];
 	if ((u->flags & (U_WAITING | U_DETACHED)) || u->context == 0 ||
 	    c->state != CONTEXT_LIVE)
 		return;
@@ -269,6 +274,15 @@ void event_note(struct engine *e, struct context *c, const struct note *n)
 	c->note_tail = index;
 	c->notes++;
 	event_wait(e, c);
+}
+
+bool event_note_now(struct engine *e, struct context *c, const struct note *n)
+{
+	if (c->note_head || !has_room(e, c, 1))
+		return false;
+	put_note(e, c, n);
+	ring_publish(&c->event);
+	return true;
 }
 
 static void pop_note(struct engine *e, struct context *c)

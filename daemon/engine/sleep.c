@@ -174,6 +174,7 @@ static mono_t next_due(struct engine *e)
 	mono_t due = earlier(tcp_next_due(e->tcp), net_next_due(e->net));
 
 	due = earlier(due, client_next_due(e));
+	due = earlier(due, moves_next_due(e));
 	if (e->accept_again.us)
 		due = earlier(due, e->accept_again);
 	if (e->stopping)

@@ -96,6 +96,16 @@ static struct holder *holder_at(const struct engine *e, uint32_t h)
 	return pool_at(&e->holders, h);
 }
 
+/* Who sleeps for it has more use for it than who does not. */
+static uint32_t next_holder(const struct engine *e, const struct tcp_user *u)
+{
+	uint32_t h = u->holders;
+
+	while (h && !holder_at(e, h)->wait)
+		h = holder_at(e, h)->next;
+	return h ? h : u->holders;
+}
+
 static uint32_t find_holder(struct engine *e, const struct tcp_user *u,
 			    uint32_t client)
 {
@@ -151,6 +161,7 @@ int socket_hold(struct engine *e, uint32_t conn, uint32_t client)
 		return -ENOBUFS;
 	n = holder_at(e, h);
 	n->conn = conn;
+	n->wait = 0;
 	n->next = u->holders;
 	u->holders = (uint16_t)h;
 	u->flags &= (uint16_t)~U_FRESH;
@@ -202,15 +213,17 @@ static void tell_parked(struct engine *e, uint32_t conn, uint32_t cookie)
 bool socket_pass_on(struct engine *e, uint32_t conn)
 {
 	struct tcp_user *u = tcp_user(e->tcp, conn);
-	uint32_t old = u->client, cookie = u->cookie, next;
+	uint32_t old = u->client, cookie = u->cookie, next, h;
 
 	while (u->holders) {
-		next = holder_at(e, u->holders)->client;
-		holder_remove(e, u->holders);
+		h = next_holder(e, u);
+		next = holder_at(e, h)->client;
+		holder_remove(e, h);
 		event_forget(e, conn);
 		if (tcp_assign(e->tcp, conn, next, 0, 0))
 			continue;	/* no memory there: it loses it */
-		u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_NAMELESS);
+		u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_NAMELESS |
+					U_LEAVING | U_HANDED);
 		client_passes(&e->clients[old], &e->clients[next]);
 		socket_list(e, conn, LIST_PARKED, next);
 		tell_parked(e, conn, cookie);
@@ -228,8 +241,20 @@ static void swap_holder(struct engine *e, uint32_t conn, uint32_t old,
 	uint32_t h = find_holder(e, tcp_user(e->tcp, conn), client);
 
 	leave_client(e, h);
+	holder_at(e, h)->wait = 0;
 	join_client(e, h, old);
 	client_passes(&e->clients[old], &e->clients[client]);
+}
+
+/* It is the taker's until it has been in a call and out again, USE_MS at most:
+ * two that take at the same time would else never find it. */
+static void handed(struct engine *e, uint32_t conn, const struct context *c)
+{
+	struct link *l = &e->links[conn];
+
+	tcp_user(e->tcp, conn)->flags |= U_HANDED;
+	l->handed_ms = (uint16_t)(e->now.us / 1000);
+	l->handed_use = (uint16_t)(((use_look(c->wake) + 1) & ~1u) + 2);
 }
 
 int socket_take(struct engine *e, uint32_t conn, struct context *c,
@@ -246,22 +271,65 @@ int socket_take(struct engine *e, uint32_t conn, struct context *c,
 
 	event_forget(e, conn);
 	err = tcp_assign(e->tcp, conn, c->client->slot, c->slot, cookie);
-	if (err) {
-		event_announce(e, conn);
+	if (err)
 		return err;
-	}
 	if (old != c->client->slot)
 		swap_holder(e, conn, old, c->client->slot);
 	socket_list(e, conn, LIST_CONTEXT, c->slot);
-	u->flags &= (uint16_t)~(U_ACCEPTED | U_NAMELESS | U_FRESH);
+	u->flags &= (uint16_t)~(U_ACCEPTED | U_NAMELESS | U_FRESH |
+				U_LEAVING | U_HANDED);
 	u->flags |= U_TAKEN;
-	if (from && (from != c || old_cookie != cookie))
-		event_note(e, from, &gone);
-	/* Before the taker can know: it may tell the last owner to go on. */
-	if (from && from != c && from->state == CONTEXT_LIVE)
-		ring_publish(&from->event);
+	if (from == c && old_cookie != cookie)
+		event_note(e, from, &gone);	/* else it was told (moves.c) */
+	if (old != c->client->slot)
+		handed(e, conn, c);
 	event_announce(e, conn);
 	return 0;
+}
+
+void socket_park(struct engine *e, uint32_t conn)
+{
+	struct tcp_user *u = tcp_user(e->tcp, conn);
+	uint32_t cookie = u->cookie, client = u->client;
+
+	event_forget(e, conn);
+	if (tcp_assign(e->tcp, conn, client, 0, 0))
+		return;			/* cannot be: nothing is copied */
+	u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_NAMELESS | U_LEAVING |
+				U_HANDED);
+	socket_list(e, conn, LIST_PARKED, client);
+	tell_parked(e, conn, cookie);
+}
+
+bool socket_await(struct engine *e, uint32_t conn, const struct context *c,
+		  uint32_t cookie, uint16_t when)
+{
+	uint32_t h = find_holder(e, tcp_user(e->tcp, conn), c->client->slot);
+
+	if (!h)
+		return false;
+	holder_at(e, h)->wait = when;
+	holder_at(e, h)->wait_context = c->slot;
+	holder_at(e, h)->wait_cookie = cookie;
+	return true;
+}
+
+struct context *socket_sleeper(struct engine *e, uint32_t conn, uint16_t ready,
+			       uint32_t *cookie)
+{
+	for (uint32_t h = tcp_user(e->tcp, conn)->holders; h;
+	     h = holder_at(e, h)->next) {
+		struct holder *n = holder_at(e, h);
+		struct context *c = &e->contexts[n->wait_context];
+
+		if (!(n->wait & ready))
+			continue;
+		n->wait = 0;
+		*cookie = n->wait_cookie;
+		if (c->state == CONTEXT_LIVE && c->client->slot == n->client)
+			return c;
+	}
+	return NULL;
 }
 
 /* ---- closing ---- */
@@ -271,7 +339,8 @@ void socket_close(struct engine *e, uint32_t conn, bool abort)
 	struct tcp_user *u = tcp_user(e->tcp, conn);
 
 	client_closes(&e->clients[u->client]);
-	u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_CONNECTING | U_FRESH);
+	u->flags &= (uint16_t)~(U_ACCEPTED | U_TAKEN | U_CONNECTING | U_FRESH |
+				U_LEAVING | U_HANDED);
 	u->flags |= U_CLOSED;
 	socket_list(e, conn, LIST_CONTEXT, u->context);
 	tcp_close(e->tcp, conn, abort, e->now);

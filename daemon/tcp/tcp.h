@@ -348,6 +348,8 @@ enum tcp_event {
 };
 uint32_t tcp_events(const struct tcp_env *env, uint32_t conn);
 void tcp_announced(struct tcp_env *env, uint32_t conn, uint32_t event);
+/* Would read() or write() have something to do: CMD_F_READ, CMD_F_WRITE. */
+uint32_t tcp_ready(const struct tcp_env *env, uint32_t conn);
 int tcp_error(const struct tcp_env *env, uint32_t conn);	/* errno, > 0 */
 uint32_t tcp_acked(const struct tcp_env *env, uint32_t conn);	/* bytes, mod 2^32 */
 uint32_t tcp_sent(const struct tcp_env *env, uint32_t conn);	/* by tcp_send */

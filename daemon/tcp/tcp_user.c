@@ -376,6 +376,21 @@ uint32_t tcp_events(const struct tcp_env *env, uint32_t conn)
 	return events;
 }
 
+uint32_t tcp_ready(const struct tcp_env *env, uint32_t conn)
+{
+	const struct tcb *t = tcb_at(env, conn);
+	uint32_t ready = 0;
+
+	if (t->error)
+		return CMD_F_READ | CMD_F_WRITE;
+	if (t->rcv_read != rcv_data_end(t) ||
+	    (t->flags & (T_FIN_RCVD | T_RD_SHUT)))
+		ready |= CMD_F_READ;
+	if (has_room(env, t) || (t->flags & T_FIN_QUEUED))
+		ready |= CMD_F_WRITE;
+	return ready;
+}
+
 void tcp_announced(struct tcp_env *env, uint32_t conn, uint32_t event)
 {
 	struct tcb *t = tcb_at(env, conn);

@@ -41,13 +41,18 @@ static int dead(struct file *f, bool write)
 	return err ? err : write ? EPIPE : 0;
 }
 
+/* @again: it has slept for it, and takes it from nobody. */
 static ssize_t take_once(struct file *f, const struct iovec *iov, int count,
-			 int flags)
+			 int flags, bool again)
 {
-	int err;
+	int err = 0;
 
-	if (file_fetch(f)) {
-		errno = EBADF;
+	if (again && file_away(f))
+		err = EAGAIN;
+	else if (!again && file_fetch(f))
+		err = EBADF;
+	if (err) {
+		errno = err;
 		return -1;
 	}
 	err = dead(f, false);
@@ -105,11 +110,13 @@ static ssize_t take_loop(struct file *f, struct iovec *iov, int count,
 			 uint64_t until)
 {
 	size_t done = 0;
+	bool again = false;
 	int err;
 
 	while (count) {
-		ssize_t n = take_once(f, iov, count, 0);
+		ssize_t n = take_once(f, iov, count, 0, again);
 
+		again = false;
 		if (n > 0) {
 			done += (size_t)n;
 			advance(&iov, &count, (size_t)n);
@@ -117,11 +124,12 @@ static ssize_t take_loop(struct file *f, struct iovec *iov, int count,
 		}
 		if (n == 0 || errno != EAGAIN)
 			return done || !n ? (ssize_t)done : -1;
-		err = file_wait(f, until);
+		err = file_wait(f, EPOLLIN, until);
 		if (err) {
 			errno = -err;
 			return done ? (ssize_t)done : -1;
 		}
+		again = true;
 	}
 	return (ssize_t)done;
 }
@@ -152,19 +160,20 @@ static ssize_t take_any(struct file *f, const struct iovec *iov, int count,
 			size_t bytes, int flags)
 {
 	uint64_t until = f->rcv_us ? now_us() + f->rcv_us : FOREVER;
-	bool block = !f->nonblock && !(flags & MSG_DONTWAIT);
+	bool block = !f->nonblock && !(flags & MSG_DONTWAIT), again = false;
 	int err;
 
 	if (flags & MSG_WAITALL && !(flags & MSG_PEEK) && block)
 		return take_all(f, iov, count, until);
 	for (;;) {
 		if (!(flags & MSG_WAITALL) || !block || all_there(f, bytes)) {
-			ssize_t n = take_once(f, iov, count, flags);
+			ssize_t n = take_once(f, iov, count, flags, again);
 
 			if (n >= 0 || errno != EAGAIN || !block)
 				return n;
 		}
-		err = file_wait(f, until);
+		err = file_wait(f, EPOLLIN, until);
+		again = true;
 		if (!err)
 			continue;
 		errno = -err;
@@ -215,14 +224,20 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 			 bool block)
 {
 	uint64_t until = f->snd_us ? now_us() + f->snd_us : FOREVER;
-	ssize_t done = 0, n;
+	ssize_t done = 0, n = -1;
+	bool again = false;
 	int err, saved = errno;
 
 	for (;;) {
-		err = file_fetch(f) ? EBADF : dead(f, true);
+		bool here = !again || !file_away(f);
+
+		err = !again && file_fetch(f) ? EBADF : dead(f, true);
 		if (err > 0)
 			break;
-		n = mtcp_writev(file_context(f), f->sock, iov, count);
+		if (here)
+			n = mtcp_writev(file_context(f), f->sock, iov, count);
+		else
+			n = 0;
 		if (n < 0 && errno != EAGAIN) {
 			err = errno;
 			break;
@@ -239,9 +254,10 @@ static ssize_t give_loop(struct file *f, struct iovec *iov, int count,
 			err = EAGAIN;
 			break;
 		}
-		err = -file_wait(f, until);
+		err = -file_wait(f, EPOLLOUT, until);
 		if (err)
 			break;
+		again = true;
 	}
 	errno = done ? saved : err;
 	return done ? done : -1;

@@ -48,6 +48,7 @@ static void in_child(void)
 	atomic_store(&owner, getpid());
 	groups_forked();
 	wait_forked_self();
+	share_forked();
 	all_unlock();
 }
 

@@ -319,8 +319,12 @@ uint64_t until_from_ms(int timeout);
 int file_fetch(struct file *f);
 /* The same for who will wait: nothing happens if it is here. */
 void file_ask(struct file *f);
-/* Waits for a blocking call on it, as wait_file(). */
-int file_wait(struct file *f, uint64_t until);
+/* Has another process got it? */
+bool file_away(const struct file *f);
+/* Waits for a blocking call on it, as wait_file(), which wants @bits. */
+int file_wait(struct file *f, uint32_t bits, uint64_t until);
+/* In a child: nobody sleeps, and sets look at what they have. */
+void share_forked(void);
 
 /* ---- exec.c: sockets that go through exec() ---- */
 

@@ -3,10 +3,11 @@
 #include <errno.h>
 
 /*
- * Sockets that a parent and its children have.  One process uses such a
+ * Sockets that a parent and its children have.  One process has such a
  * connection at a time: the engine moves it, with what is unread, to whoever
  * uses it next (libclient/take.c).  Reading, writing, waiting and shutting
- * down are use; close() and asking for names are not.
+ * down are use; close() and asking for names are not.  Who sleeps lets it go,
+ * and gets it when there is something to do.
  */
 
 #define FETCH_US	1000000u	/* an engine answers within a turn */
@@ -42,22 +43,51 @@ void file_ask(struct file *f)
 		conn_ask(file_context(f), index);
 }
 
-/*
- * Who sleeps is not woken when another process takes the connection: to take
- * it back at once could cost the other what it is just writing.  A call that
- * finds it gone before it sleeps asks again, after a while.
- */
-int file_wait(struct file *f, uint64_t until)
+bool file_away(const struct file *f)
+{
+	uint32_t index;
+	const struct conn *c = shared_conn(f, &index);
+
+	return c && (c->state == CONN_AWAY || c->state == CONN_TAKING);
+}
+
+/* A daemon that knows no sleepers (CTL_HELLO_SLEEPERS) is asked now and then. */
+static int wait_asking(struct file *f, uint32_t index, uint64_t until)
 {
 	uint64_t again = now_us() + AGAIN_US;
-	uint32_t index;
-	struct conn *c = shared_conn(f, &index);
 	int err;
 
-	if (!c || c->state != CONN_AWAY || until < again)
+	if (until < again)
 		return wait_file(f, -1, until);
 	err = wait_file(f, -1, again);
-	return err == -EAGAIN ? 0 : err;
+	if (err != -EAGAIN)
+		return err;
+	conn_ask(file_context(f), index);
+	return 0;
+}
+
+/* Who sleeps is given the connection back when there is something to do. */
+int file_wait(struct file *f, uint32_t bits, uint64_t until)
+{
+	uint32_t index;
+	const struct conn *c = shared_conn(f, &index);
+
+	if (c)
+		conn_want(file_context(f), index, bits);
+	if (c && c->state == CONN_AWAY &&
+	    !(c->waits & (CONN_WAITS_IN | CONN_WAITS_OUT)))
+		return wait_asking(f, index, until);
+	return wait_file(f, -1, until);
+}
+
+void share_forked(void)
+{
+	for (int fd = 0; fd < table_top(); fd++) {
+		struct file *f = table_at(fd);
+
+		if (f && f->watches && file_away(f))
+			epset_raise(f, EPOLLIN | EPOLLOUT);
+	}
 }
 
 int file_fetch(struct file *f)
@@ -69,13 +99,12 @@ int file_fetch(struct file *f)
 	if (!c)
 		return 0;
 	ctx_progress(file_context(f));
-	if (c->state != CONN_AWAY)
-		return 0;
 	until = now_us() + FETCH_US;
-	conn_ask(file_context(f), index);
-	while (c->state == CONN_TAKING) {
-		int err = wait_file(f, -1, until);
+	while (c->state == CONN_AWAY || c->state == CONN_TAKING) {
+		int err;
 
+		conn_ask(file_context(f), index);
+		err = wait_file(f, -1, until);
 		if (err == -EBADF)
 			return err;
 		if (err == -EAGAIN)

@@ -268,4 +268,6 @@ void file_want(struct file *f, uint32_t bits)
 		listener_want(x, x->listeners[s->obj]);
 	else if (s && bits & (EPOLLOUT | EPOLLWRNORM))
 		conn_want_room(x, conn_at(&x->conns, s->obj));
+	if (s && s->type == SLOT_STREAM)
+		conn_want(x, s->obj, bits);
 }

@@ -67,6 +67,7 @@ static void on_hello(struct fake *f, struct ctl_reply *r)
 	r->hello.version = LAYOUT_VERSION;
 	r->hello.client = 7;
 	r->hello.engines = FAKE_ENGINES;
+	r->hello.flags = CTL_HELLO_SLEEPERS;
 	r->hello.slabs = FAKE_SLABS;
 	memcpy(r->hello.rss_key, "0123456789012345678901234567890123456789",
 	       CTL_RSS_KEY_BYTES);
