@@ -90,7 +90,7 @@ static void add_rule(const char *line, const char *where)
 /* Threads share so many contexts; what was said first counts. */
 static void set_contexts(const char *number, const char *where)
 {
-	char *end;
+	char *end, text[8];
 	unsigned long n = strtoul(number, &end, 10);
 
 	if (*number < '0' || *number > '9' || end[strspn(end, " \t")] ||
@@ -99,7 +99,8 @@ static void set_contexts(const char *number, const char *where)
 			"%d, not \"%s\"\n", where, CONTEXTS, number);
 		exit(125);
 	}
-	setenv("MTCP_RUN_CONTEXTS", number, 0);
+	snprintf(text, sizeof(text), "%hu", (unsigned short)n);
+	setenv("MTCP_RUN_CONTEXTS", text, 0);
 }
 
 /* A line that is a setting; false: it is a rule. */

@@ -147,6 +147,7 @@ struct waiter {			/* a thread */
 	bool asleep;		/* on the list of those that sleep */
 	bool hit;		/* something of what it waits for happened */
 	bool rung;		/* its eventfd was written */
+	struct group *group;	/* asleep: on whose list */
 	struct waiter *next, *prev;	/* asleep */
 	struct link *links;	/* of the sleep under way */
 };

@@ -107,7 +107,7 @@ static void sleepers_del(struct waiter *w)
 	if (w->prev)
 		w->prev->next = w->next;
 	else
-		held->asleep = w->next;
+		w->group->asleep = w->next;
 	if (w->next)
 		w->next->prev = w->prev;
 }
@@ -116,6 +116,7 @@ static void sleepers_add(struct waiter *w)
 {
 	sleepers_del(w);	/* deeper than LEVELS, it may sleep already */
 	w->asleep = true;
+	w->group = held;
 	w->prev = NULL;
 	w->next = held->asleep;
 	if (held->asleep)
@@ -205,19 +206,17 @@ void wait_new_bell(void)
 }
 
 /* All look again, and the first of them leads all. */
-static void rouse(struct group *g, struct group *to)
+static void rouse(struct group *g)
 {
 	g->leader = g->heir = NULL;
-	held = g;
 	while (g->asleep)
 		call(g->asleep);
-	held = to;
 }
 
 void wait_merge(struct group *to, struct group *from)
 {
-	rouse(from, to);
-	rouse(to, to);
+	rouse(from);
+	rouse(to);
 }
 
 /* True: one has work already. */

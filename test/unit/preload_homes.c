@@ -27,7 +27,7 @@
 struct wire {			/* a connection, as the engine has it */
 	uint32_t ctx, cookie;
 	uint32_t given, consumed;	/* byte n of it is (char)n */
-	uint32_t takes;
+	_Atomic uint32_t takes;
 	bool closed, fin;
 };
 
@@ -470,13 +470,51 @@ static void storm_of_moves(void **state)
 	assert_true(takes > 0);
 }
 
+/* ---- moves beside sleepers ---- */
+
+#define BESIDE	600
+
+static void *reads_beside(void *arg)
+{
+	struct worker *w = arg;
+
+	w->ok = read_on(w->i, BESIDE, 1);
+	return NULL;
+}
+
+/* What a move finds in the ring of the home that it leaves is for those who
+ * sleep there; they sleep and wake in two homes while one goes to and fro. */
+static void moves_beside_sleepers(void **state)
+{
+	struct worker w[4] = { { .i = 6 }, { .i = 7 }, { .i = 8 }, { .i = 9 } };
+	uint32_t takes = wires[10].takes;
+
+	(void)state;
+	for (int k = 0; k < 4; k++) {
+		table_at(fds[w[k].i])->moves = 0;
+		assert_true(home_move(fds[w[k].i], k % 2 ? 1 : 0));
+		table_at(fds[w[k].i])->in_set = true;	/* it stays */
+		run_worker(&w[k], reads_beside);
+	}
+	for (uint32_t n = 0; n < BESIDE; n++) {
+		for (int k = 0; k < 4; k++)
+			give(w[k].i, 1);
+		table_at(fds[10])->moves = 0;
+		assert_true(home_move(fds[10], n % 2));
+	}
+	for (int k = 0; k < 4; k++)
+		join_worker(&w[k]);
+	assert_true(wires[10].takes >= takes + BESIDE - 1);
+}
+
 /* ---- what it costs ---- */
 
 #define CALLS	20000
+#define ROUNDS	21
 
 static _Atomic uint32_t ready;
 
-/* CPU time of a call that finds nothing to read, beside another thread. */
+/* Time of a call that finds nothing to read, beside another thread. */
 static void *calls(void *arg)
 {
 	struct worker *w = arg;
@@ -487,11 +525,11 @@ static void *calls(void *arg)
 	ready++;
 	while (ready < 2)
 		;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+	clock_gettime(CLOCK_MONOTONIC, &a);
 	for (int k = 0; k < CALLS; k++)
 		if (recv(w->ep, &byte, 1, MSG_DONTWAIT) != -1)
 			w->ok = false;
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+	clock_gettime(CLOCK_MONOTONIC, &b);
 	w->got = (int)(((double)(b.tv_sec - a.tv_sec) * 1e9 +
 			(double)(b.tv_nsec - a.tv_nsec)) / CALLS);
 	return NULL;
@@ -519,25 +557,30 @@ static void pin(int i)
 	close(ep);
 }
 
-/* Connections of one home, or of two. */
+static int by_value(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Connections of one home, or of two: the middle of many rounds. */
 static void contention(void **state)
 {
-	int one = 1 << 30, two = 1 << 30;
+	int one[ROUNDS], two[ROUNDS];
 
 	(void)state;
 	pin(0);
 	pin(11);
 	assert_int_equal(home_of(0), home_of(11));
 	assert_false(one_group(home_of(3), home_of(11)));
-	for (int k = 0; k < 10; k++) {
-		int a = both_ns(0, 11), b = both_ns(3, 11);
-
-		one = a < one ? a : one;
-		two = b < two ? b : two;
+	for (int k = 0; k < ROUNDS; k++) {
+		one[k] = both_ns(0, 11);
+		two[k] = both_ns(3, 11);
 	}
-	print_message("a call, two threads: one home %d ns, a home each "
-		      "%d ns\n", one, two);
-	assert_true(two < 100000);
+	qsort(one, ROUNDS, sizeof(int), by_value);
+	qsort(two, ROUNDS, sizeof(int), by_value);
+	print_message("a call beside another thread's: one home %d ns, a home "
+		      "each %d ns\n", one[ROUNDS / 2], two[ROUNDS / 2]);
+	assert_true(two[ROUNDS / 4] < 100000);
 }
 
 /* ---- what cannot move ---- */
@@ -621,6 +664,7 @@ int main(void)
 		cmocka_unit_test(set_draws_it),
 		cmocka_unit_test(others_wake_the_reader),
 		cmocka_unit_test(storm_of_moves),
+		cmocka_unit_test(moves_beside_sleepers),
 		cmocka_unit_test(contention),
 		cmocka_unit_test(in_two_sets),
 		cmocka_unit_test(one_poll_for_all),

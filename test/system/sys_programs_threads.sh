@@ -1,0 +1,202 @@
+#!/bin/sh
+# Programs with threads under mtcp-run that may have contexts of their own: they
+# work, and mtcpd sees as many contexts as there should be.
+# shellcheck disable=SC1091
+. "$(dirname "$0")/lib.sh"
+. "$SYS_DIR/programs_lib.sh"
+
+MTCP_RUN_CONTEXTS=4
+export MTCP_RUN_CONTEXTS
+begin
+
+# contexts NAME FEW - the program has so many at mtcpd, and no more than it may
+contexts()
+{
+	n=$(ctl d --json clients | json 'max(c["contexts"] for c in d)')
+	[ "$n" -ge "$2" ] && [ "$n" -le $MTCP_RUN_CONTEXTS ] ||
+		fail "$1: $n contexts, not $2"
+}
+
+# refused ARGUMENTS... - mtcp-run says why it does not
+refused()
+{
+	in_daemon "$(bin mtcp-run)" "$@" -- true >"$TMP/refused" 2>&1
+	[ $? -eq 125 ] || fail "mtcp-run $*: not refused"
+	grep -q 'a number from 1 to 16' "$TMP/refused" ||
+		fail "mtcp-run $*: $(cat "$TMP/refused")"
+}
+
+# is N ARGUMENTS... - the program may have N
+is()
+{
+	want=$1
+	shift
+	# shellcheck disable=SC2016	# the inner shell's
+	n=$(unset MTCP_RUN_CONTEXTS; in_daemon "$(bin mtcp-run)" "$@" -- \
+		sh -c 'echo "$MTCP_RUN_CONTEXTS"')
+	[ "$n" = "$want" ] || fail "mtcp-run $*: $n contexts, not $want"
+}
+
+row_numbers()
+{
+	for n in 0 17 -1 x 4x '' 99999999999999999999; do
+		refused -n "$n"
+		echo "contexts = $n" >"$TMP/run.conf"
+		refused -c "$TMP/run.conf"
+	done
+	echo ' contexts=2 # of each' >"$TMP/run.conf"
+	is 2 -c "$TMP/run.conf"
+	is 16 -c "$TMP/run.conf" -n 16
+	is 3 -n 3
+	row_ok "mtcp-run -n" "numbers that cannot be are refused"
+}
+
+# echoes PORT CONNECTIONS BYTES [PIECES] - exact, both ways at once
+echoes()
+{
+	in_peer timeout 60 python3 - "$IP_D" "$@" <<'END'
+import os, random, socket, sys, threading
+ip, port, count, most = sys.argv[1], *map(int, sys.argv[2:5])
+bad = []
+def work(k):
+    try:
+        r = random.Random(k)
+        s = socket.create_connection((ip, port), 20)
+        s.settimeout(20)
+        sent = os.urandom(most)
+        def feed():
+            at = 0
+            while at < most:
+                n = r.randrange(1, 40000)
+                s.sendall(sent[at:at + n])
+                at += n
+            s.shutdown(1)
+        t = threading.Thread(target=feed)
+        t.start()
+        got = bytearray()
+        while x := s.recv(65536):
+            got += x
+        t.join()
+        if got != sent:
+            raise Exception(f"{k}: {len(got)} of {most}, differs")
+    except Exception as e:
+        bad.append(repr(e))
+t = [threading.Thread(target=work, args=(k,)) for k in range(count)]
+[x.start() for x in t]
+[x.join() for x in t]
+print(bad[:3])
+sys.exit(bool(bad))
+END
+}
+
+row_threads()
+{
+	cat >"$TMP/t.py" <<'END'
+import socket, threading
+def serve(s):
+    while d := s.recv(65536):
+        s.sendall(d)
+    s.close()
+l = socket.create_server(("", 86), backlog=64)
+while True:
+    s, _ = l.accept()
+    threading.Thread(target=serve, args=(s,), daemon=True).start()
+END
+	run threads python3 "$TMP/t.py"
+	wait_until 50 at_port 86 || fail "threads: no answer"
+	echoes 86 30 "$(count 300000 5000000)" || fail "threads: wrong echo"
+	contexts threads 4
+	end "a thread a connection, 4 contexts" "exact echoes both ways at once" 86
+}
+
+# each RUN moves its connections about every so many bytes
+row_passer()
+{
+	for bytes in 100000 20000; do
+		run passer "$(bin passer)" 87 3 $bytes
+		wait_until 50 at_port 87 || fail "passer: no answer"
+		echoes 87 12 "$(count 1000000 20000000)" ||
+			fail "passer: wrong echo"
+		contexts passer 3
+		[ $bytes = 20000 ] || kill -9 "$RUN_PID"
+	done
+	end "connections between threads' epoll sets" \
+		"handed on every 100,000 and 20,000 bytes: exact echoes" 87
+}
+
+row_memcached()
+{
+	command -v memcached >/dev/null || return 0
+	run memcached memcached -u root -t 4 -p 11211
+	wait_until 50 at_port 11211 || fail "memcached: no answer"
+	in_peer timeout 60 python3 - "$IP_D" "$(count 300 5000)" <<'END' ||
+import socket, sys, threading
+bad = []
+def work(k):
+    s = socket.create_connection((sys.argv[1], 11211), 5)
+    f = s.makefile("rb")
+    for i in range(int(sys.argv[2])):
+        v = b"%d-%d" % (k, i) * (1 + i % 50)
+        s.sendall(b"set k%d 0 0 %d\r\n%b\r\nget k%d\r\n" % (k, len(v), v, k))
+        got = [f.readline() for _ in range(4)]
+        if got[0] != b"STORED\r\n" or got[2] != v + b"\r\n":
+            bad.append(got)
+            return
+t = [threading.Thread(target=work, args=(k,)) for k in range(20)]
+[x.start() for x in t]
+[x.join() for x in t]
+sys.exit(bool(bad))
+END
+		fail "memcached: wrong answers"
+	contexts memcached 4
+	end "memcached -t 4, 4 contexts" "sets and gets without an error" 11211
+}
+
+row_haproxy()
+{
+	command -v haproxy >/dev/null || return 0
+	kernel_web
+	cat >"$TMP/haproxy.cfg" <<END
+global
+  nbthread 3
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 20s
+  timeout server 20s
+listen web
+  bind :83
+  server a $IP_P:8001
+END
+	run haproxy haproxy -db -f "$TMP/haproxy.cfg"
+	wait_until 50 at_port 83 || fail "haproxy: no answer"
+	same 83 haproxy
+	load 83 haproxy "" "$(count 300 20000)"
+	end "haproxy, 3 threads, 4 contexts" "both sides on mtcpd" 83
+}
+
+row_wrk()
+{
+	command -v wrk >/dev/null || return 0
+	command -v nginx >/dev/null || return 0
+	cat >"$TMP/knginx.conf" <<END
+user root; worker_processes 1; daemon off; pid $TMP/knginx.pid;
+error_log $TMP/knginx.log; events { worker_connections 512; }
+http { access_log off; keepalive_requests 1000000; root $TMP/www;
+  server { listen 81; } }
+END
+	in_bg knginx "$NS_P" nginx -c "$TMP/knginx.conf"
+	kernel_up() { in_peer curl -sf -o /dev/null "http://$IP_P:81/"; }
+	wait_until 50 kernel_up || fail "the kernel's nginx does not answer"
+	run wrk wrk -t 2 -c 20 -d "$(count 2 10)" "http://$IP_P:81/"
+	sleep 1
+	contexts wrk 2
+	wait_until 200 gone "$RUN_PID" || fail "wrk does not end"
+	grep -q 'Socket errors\|Non-2xx' "$TMP/wrk.log" && fail "wrk: errors"
+	[ "$(awk '/requests in/ { print $1 }' "$TMP/wrk.log")" -gt 100 ] ||
+		fail "wrk got nowhere: $(tail -n 4 "$TMP/wrk.log")"
+	row_ok "wrk -t 2, a context each" "no errors"
+}
+
+[ $# -gt 0 ] || set -- numbers threads passer memcached haproxy wrk
+rows "$@"
