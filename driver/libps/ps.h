@@ -24,6 +24,8 @@
  *
  * Ownership  A packet of a chunk is the caller's until it is sent, slow-pathed
  *            or freed, each of which consumes it.
+ * Frames     A chunk may end within a frame that is still coming in: its last
+ *            packet has PS_F_MORE then, and the next chunk begins with the rest.
  * Errors     0 or a count, or -errno.  -ENODEV: the device has gone; detach.
  * Threads    One per handle.
  */

@@ -31,6 +31,7 @@
  *            ring has PS_DESC_DONE (acquire), or when head.state is not UP.
  *            SYNC then brings it.  -EOPNOTSUPP: this machine copies DMA
  *            memory (swiotlb), so the ring cannot be seen; call instead.
+ * TSO        is for IPv4 together with PS_F_CSUM_IP, without it for IPv6.
  * Length     A frame to send has at most the MTU of xgeN and 18 bytes, or so
  *            has each segment of it.
  * Events     When the device goes away poll() says POLLERR | POLLHUP, calls
@@ -77,8 +78,7 @@
 #define PS_F_CSUM_IP	0x0100	/* send: fill in the IPv4 header checksum */
 #define PS_F_CSUM_TCP	0x0200	/* send: TCP checksum, seeded by the user */
 #define PS_F_CSUM_UDP	0x0400	/* send: UDP checksum, seeded by the user */
-#define PS_F_TSO	0x0800	/* send: cut into segments of mss bytes; IPv6 is
-				 * what comes without PS_F_CSUM_IP */
+#define PS_F_TSO	0x0800	/* send: cut into segments of mss bytes */
 #define PS_F_SLOW	0x1000	/* send: hand to the kernel's xgeN, not out */
 
 struct ps_slot {

@@ -21,19 +21,21 @@ static void swap_addresses(uint8_t *d)
 	memcpy(d + 6, a, 6);
 }
 
-/* Frames echoed, or -errno. */
-static int echo_queue(struct ps_handle *h)
+/*
+ * Frames echoed, or -errno.  @inside: the last chunk ended within a frame, as a
+ * long one's may that was still coming in.
+ */
+static int echo_queue(struct ps_handle *h, bool *inside)
 {
 	int n = ps_recv_chunk(h, &chunk, PS_CHUNK_MAX), frames = 0, r;
-	int first = 1;
 
 	for (int i = 0; i < n; i++) {
 		struct ps_slot *s = &chunk.packet[i].slot;
 
-		if (first)
+		if (!*inside)
 			swap_addresses(chunk.packet[i].data);
-		first = !(s->flags & PS_F_MORE);
-		frames += first;
+		*inside = s->flags & PS_F_MORE;
+		frames += !*inside;
 		s->flags &= PS_F_MORE;
 	}
 	while (n > 0 && chunk.count) {
@@ -47,6 +49,7 @@ static int echo_queue(struct ps_handle *h)
 int main(int argc, char **argv)
 {
 	struct ps_handle *h[15];
+	bool inside[15] = { false };
 	long total = 0, selects = 0, per[15] = { 0 };
 	int n = argc > 2 ? atoi(argv[2]) : 0, ready = 0, r = 0;
 	int idle_ms = argc > 3 ? atoi(argv[3]) * 1000 : -1;
@@ -74,7 +77,7 @@ int main(int argc, char **argv)
 
 			if (!(ready & 1 << i))
 				continue;
-			r = echo_queue(h[i]);
+			r = echo_queue(h[i], &inside[i]);
 			if (r == 0)
 				r = ps_read_event(h[i], &e);
 			else if (r > 0)
