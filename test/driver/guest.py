@@ -48,18 +48,26 @@ class Wire:
 
 class Guest:
     def __init__(self, kernel, nics, folder, limit=230, iommu=False,
-                 initrd=None, devices=()):
-        """nics: list of (wire or netdev string, mac, extra properties)."""
+                 initrd=None, devices=(), disks=(), append="", memory=768,
+                 patience=90):
+        """nics: list of (wire or netdev string, mac, extra properties).
+
+        disks: files, which stay as they are; a guest with disks may boot again.
+        """
         a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
              f"LD_PRELOAD={CACHE}/ixgbe82599.so", "qemu-system-x86_64",
-             "-M", "q35", "-m", "768", "-smp", "2",
-             "-accel", "tcg,thread=multi", "-nodefaults", "-no-reboot",
+             "-M", "q35", "-m", str(memory), "-smp", "2",
+             "-accel", "tcg,thread=multi", "-nodefaults",
              "-display", "none", "-serial", "stdio",
              "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
              "-kernel", f"{CACHE}/kernel-{kernel}/vmlinuz",
              "-initrd", f"{CACHE}/{initrd or 'initrd-' + kernel}",
              "-append", "console=ttyS0 quiet panic=-1 iomem=relaxed" +
-             (" intel_iommu=on iommu.strict=1" if iommu else "")]
+             (" intel_iommu=on iommu.strict=1" if iommu else "") + append]
+        a += [] if disks else ["-no-reboot"]
+        for i, f in enumerate(disks):
+            a += ["-drive", f"id=d{i},file={f},format=raw,if=none,snapshot=on",
+                  "-device", f"virtio-blk-pci,drive=d{i},addr={8 + i}"]
         if iommu:
             a += ["-device", "intel-iommu"]
         for d in devices:
@@ -74,7 +82,7 @@ class Guest:
             self.p = subprocess.Popen(a, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=said)
         self.heard = open(f"{folder}/said")
-        self.wait(b"GUEST-SHELL", 90)
+        self.wait(b"GUEST-SHELL", patience)
         self.count = 0
 
     def listen(self):

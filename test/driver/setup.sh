@@ -3,7 +3,7 @@
 set -euo pipefail
 packages=(qemu-system-x86 busybox-static meson ninja-build dpkg-dev pkg-config
 	libglib2.0-dev libpixman-1-dev libfdt-dev kmod cpio pahole python3 gcc make dkms ethtool
-	sparse perl flex bison bc libelf-dev libssl-dev)
+	sparse perl flex bison bc libelf-dev libssl-dev mmdebstrap e2fsprogs dh-dkms)
 missing=()
 for p in "${packages[@]}"; do
 	[ "$(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null)" = installed ] ||

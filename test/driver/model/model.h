@@ -1,7 +1,11 @@
 /*
  * model.h - the virtual 82599: its registers, its state, and who has which part
  *
- *	ixgbe82599.c	the device: registers, link, receive, transmit
+ *	ixgbe82599.c	the device: PCI, link, DMA, queues on and off
+ *	registers.c	what reading and writing a register does
+ *	interrupts.c	causes, masks, messages
+ *	receive.c	from the cable to a queue's buffers
+ *	transmit.c	from a queue's descriptors to the cable
  *	rss.c		what a received frame is, its hash and queue
  *	eeprom.c	EEPROM and SFP+ module
  *	offload.c	checksums and segments of frames to send
@@ -44,7 +48,8 @@ enum {
     EICR = 0x800, EICS = 0x808, EIAC = 0x810, EIMS = 0x880, EIMC = 0x888,
     EIAM = 0x890, GPIE = 0x898, IVAR0 = 0x900, IVAR_MISC = 0xa00,
     EICS_EX = 0xa90, EIMS_EX = 0xaa0, EIMC_EX = 0xab0, EIAM_EX = 0xad0,
-    RDRXCTL = 0x2f00, RXCTRL = 0x3000, RXMPC0 = 0x3fa0,
+    QPRDC = 0x1430, RDRXCTL = 0x2f00, RXCTRL = 0x3000, RXPBSIZE = 0x3c00,
+    RXMPC0 = 0x3fa0,
     GPRC = 0x4074, BPRC = 0x4078, MPRC = 0x407c, GPTC = 0x4080,
     GORCL = 0x4088, GORCH = 0x408c, GOTCL = 0x4090, GOTCH = 0x4094,
     TPR = 0x40d0, TPT = 0x40d4, HLREG0 = 0x4240, MSCA = 0x425c,
@@ -124,8 +129,43 @@ static inline uint32_t txb(int q)
 }
 
 /* ixgbe82599.c */
-void ix_cause(IX *s, uint32_t bits);        /* of EICR, 31:16 */
+bool ix_link(IX *s);
 void ix_link_changed(IX *s);
+bool ix_dma_stopped(IX *s);
+void ix_dma(IX *s, uint64_t at, void *data, size_t n, bool write);
+bool ix_on(IxQueue *q);
+void ix_enable(IX *s, IxQueue *q, bool tx, bool want);
+void ix_queues_reset(IX *s);
+/* The queue whose register @at @a is, or NULL. */
+IxQueue *ix_queue(IX *s, uint32_t a, uint32_t at, bool *tx);
+
+/* registers.c */
+extern const MemoryRegionOps ix_registers;
+void ix_reset(IX *s);
+
+/* interrupts.c; of a register's read and write: @a, what is kept or written */
+void ix_lines(IX *s);                       /* tells what may be told */
+void ix_cause(IX *s, uint32_t bits);        /* of EICR, 31:16 */
+void ix_qcause(IX *s, int q, int tx);
+uint32_t ix_read_eicr(IX *s, uint32_t a, uint32_t v);
+uint32_t ix_read_eics(IX *s, uint32_t a, uint32_t v);
+uint32_t ix_read_mask(IX *s, uint32_t a, uint32_t v);
+uint32_t ix_read_mask_ex(IX *s, uint32_t a, uint32_t v);
+void ix_write_eicr(IX *s, uint32_t a, uint32_t v);
+void ix_write_eics(IX *s, uint32_t a, uint32_t v);
+void ix_write_eims(IX *s, uint32_t a, uint32_t v);
+void ix_write_eimc(IX *s, uint32_t a, uint32_t v);
+void ix_write_eics_ex(IX *s, uint32_t a, uint32_t v);
+void ix_write_eims_ex(IX *s, uint32_t a, uint32_t v);
+void ix_write_eimc_ex(IX *s, uint32_t a, uint32_t v);
+void ix_write_eiam_ex(IX *s, uint32_t a, uint32_t v);
+
+/* receive.c */
+bool ix_can_receive(NetClientState *nc);
+ssize_t ix_receive(NetClientState *nc, const uint8_t *buf, size_t n);
+
+/* transmit.c */
+void ix_transmit(IX *s, int q);             /* all up to the tail */
 void ix_out(IX *s, uint8_t *p, size_t n);   /* a frame leaves */
 
 /* offload.c; @ctx: the four words of a context descriptor */

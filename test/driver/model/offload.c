@@ -10,7 +10,7 @@ void ix_csum(uint8_t *p, size_t n, uint32_t *ctx, uint32_t popts)
     int mac = ctx[0] >> 9 & 0x7f, ipl = ctx[0] & 0x1ff, l4 = mac + ipl;
     bool v4 = ctx[2] >> 10 & 1, tcp = (ctx[2] >> 11 & 3) == 1;
     int co = l4 + (tcp ? 16 : 6);
-    if (v4 && (popts & 1) && l4 <= n) {
+    if (v4 && (popts & 1) && ipl >= 20 && l4 <= n) {
         stw_be_p(p + mac + 10, 0);
         stw_be_p(p + mac + 10, net_checksum_finish(net_checksum_add(ipl, p + mac)));
     }
@@ -29,12 +29,16 @@ void ix_tso(IX *s, uint8_t *p, size_t n, uint32_t *ctx)
     int mac = ctx[0] >> 9 & 0x7f, ipl = ctx[0] & 0x1ff, l4 = mac + ipl;
     int hl = l4 + (ctx[3] >> 8 & 0xff), mss = ctx[3] >> 16;
     bool v4 = ctx[2] >> 10 & 1;
-    uint32_t seq = ldl_be_p(p + l4 + 4);
-    uint16_t id = v4 ? lduw_be_p(p + mac + 4) : 0;
-    uint8_t fl = p[l4 + 13];
-    if (!mss || hl >= n) {
+    uint32_t seq;
+    uint16_t id;
+    uint8_t fl;
+
+    if (!mss || hl >= n || hl < l4 + 20 || l4 < mac + 20) {
         return;
     }
+    seq = ldl_be_p(p + l4 + 4);
+    id = v4 ? lduw_be_p(p + mac + 4) : 0;
+    fl = p[l4 + 13];
     for (size_t o = hl; o < n; o += mss) {
         size_t k = MIN(mss, n - o);
         g_autofree uint8_t *f = g_malloc(hl + k);

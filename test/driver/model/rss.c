@@ -19,12 +19,95 @@ static uint32_t toeplitz(const uint8_t *key, const uint8_t *in, int n)
     return h;
 }
 
-void ix_classify(IX *s, const uint8_t *p, size_t n, Cls *c)
+/* What is hashed of a frame, and its type (7.1.2.8). */
+typedef struct {
+    uint8_t in[36];
+    int len;
+} Key;
+
+static bool tcp_or_udp(int proto)
+{
+    return proto == 6 || proto == 17;
+}
+
+/* Ports join the addresses where MRQC wants it for this protocol. */
+static void add_ports(Key *k, Cls *c, const uint8_t *l4, bool on, int type)
+{
+    if (on) {
+        memcpy(k->in + k->len, l4, 4);
+        k->len += 4;
+        c->type = type;
+    }
+}
+
+static void check_l4(Cls *c, const uint8_t *addresses, const uint8_t *l4,
+                     int proto, int bytes)
+{
+    uint32_t sum = net_checksum_add(bytes, (uint8_t *)l4) +
+                   net_checksum_add(8, (uint8_t *)addresses) + proto + bytes;
+
+    c->l4 = true;
+    c->l4ok = net_checksum_finish(sum) == 0 ||
+              (proto == 17 && lduw_be_p(l4 + 6) == 0);
+}
+
+static void classify_ip4(IX *s, const uint8_t *ip, size_t n, Cls *c, Key *k)
 {
     uint32_t m = R(MRQC);
-    uint8_t in[36], key[40];
-    int len = 0, off = 14, proto, l4;
+    int ihl = (ip[0] & 15) * 4, tot = lduw_be_p(ip + 2), proto = ip[9];
+    bool frag = lduw_be_p(ip + 6) & 0x3fff;
+
+    if (ihl < 20 || ihl > n) {
+        return;
+    }
+    c->ip4 = true;
+    c->ptype = 1;
+    c->ipok = net_checksum_finish(net_checksum_add(ihl, (uint8_t *)ip)) == 0;
+    memcpy(k->in, ip + 12, 8);
+    k->len = 8;
+    c->type = m & (1 << 17) ? 2 : 0;
+    if (frag || !tcp_or_udp(proto) || tot > n || tot < ihl + 8) {
+        return;
+    }
+    check_l4(c, ip + 12, ip + ihl, proto, tot - ihl);
+    c->ptype |= proto == 6 ? 0x10 : 0x20;
+    add_ports(k, c, ip + ihl, m & (proto == 6 ? 1 << 16 : 1 << 22),
+              proto == 6 ? 1 : 7);
+}
+
+static void classify_ip6(IX *s, const uint8_t *ip, size_t n, Cls *c, Key *k)
+{
+    uint32_t m = R(MRQC);
+    int proto = ip[6];
+
+    c->ptype = 4;
+    memcpy(k->in, ip + 8, 32);
+    k->len = 32;
+    c->type = m & (1 << 20) ? 5 : 0;
+    if (!tcp_or_udp(proto) || n < 48) {
+        return;
+    }
+    c->ptype |= proto == 6 ? 0x10 : 0x20;
+    add_ports(k, c, ip + 40, m & (proto == 6 ? 1 << 21 : 1 << 23),
+              proto == 6 ? 3 : 8);
+}
+
+static void spread(IX *s, Cls *c, const Key *k)
+{
+    uint8_t key[40];
+
+    for (int i = 0; i < 10; i++) {
+        stl_le_p(key + 4 * i, R(RSSRK + 4 * i));
+    }
+    c->hash = toeplitz(key, k->in, k->len);
+    c->q = (R(RETA + (c->hash & 0x7c)) >> (8 * (c->hash & 3))) & 0xf;
+}
+
+void ix_classify(IX *s, const uint8_t *p, size_t n, Cls *c)
+{
     uint16_t et = lduw_be_p(p + 12);
+    int off = 14;
+    Key k = { .len = 0 };
 
     memset(c, 0, sizeof(*c));
     if (et == 0x8100 && n >= 18) {
@@ -32,55 +115,12 @@ void ix_classify(IX *s, const uint8_t *p, size_t n, Cls *c)
         off = 18;
     }
     if (et == 0x0800 && n >= off + 20) {
-        int ihl = (p[off] & 15) * 4, tot = lduw_be_p(p + off + 2);
-        bool frag = lduw_be_p(p + off + 6) & 0x3fff;
-        proto = p[off + 9];
-        l4 = off + ihl;
-        c->ip4 = true;
-        c->ptype = 1;
-        c->ipok = net_checksum_finish(net_checksum_add(ihl, (uint8_t *)p + off)) == 0;
-        memcpy(in, p + off + 12, 8);
-        len = 8;
-        if (m & (1 << 17)) {
-            c->type = 2;
-        }
-        if (!frag && (proto == 6 || proto == 17) && off + tot <= n && tot >= ihl + 8) {
-            uint32_t sum = net_checksum_add(tot - ihl, (uint8_t *)p + l4) +
-                           net_checksum_add(8, in) + proto + tot - ihl;
-            c->l4 = true;
-            c->l4ok = net_checksum_finish(sum) == 0 ||
-                      (proto == 17 && lduw_be_p(p + l4 + 6) == 0);
-            c->ptype |= proto == 6 ? 0x10 : 0x20;
-            if ((proto == 6 && (m & (1 << 16))) || (proto == 17 && (m & (1 << 22)))) {
-                memcpy(in + 8, p + l4, 4);
-                len = 12;
-                c->type = proto == 6 ? 1 : 7;
-            }
-        }
+        classify_ip4(s, p + off, n - off, c, &k);
     } else if (et == 0x86dd && n >= off + 40) {
-        proto = p[off + 6];
-        l4 = off + 40;
-        c->ptype = 4;
-        memcpy(in, p + off + 8, 32);
-        len = 32;
-        if (m & (1 << 20)) {
-            c->type = 5;
-        }
-        if ((proto == 6 || proto == 17) && n >= l4 + 8) {
-            c->ptype |= proto == 6 ? 0x10 : 0x20;
-            if ((proto == 6 && (m & (1 << 21))) || (proto == 17 && (m & (1 << 23)))) {
-                memcpy(in + 32, p + l4, 4);
-                len = 36;
-                c->type = proto == 6 ? 3 : 8;
-            }
-        }
+        classify_ip6(s, p + off, n - off, c, &k);
     }
-    if ((m & 0xf) == 1 && c->type) {
-        for (int i = 0; i < 10; i++) {
-            stl_le_p(key + 4 * i, R(RSSRK + 4 * i));
-        }
-        c->hash = toeplitz(key, in, len);
-        c->q = (R(RETA + ((c->hash & 0x7c))) >> (8 * (c->hash & 3))) & 0xf;
+    if ((R(MRQC) & 0xf) == 1 && c->type) {
+        spread(s, c, &k);
     } else {
         c->type = 0;
     }
