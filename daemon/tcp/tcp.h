@@ -428,7 +428,8 @@ struct tcp_flight {
 	uint8_t verdict;		/* enum flight_verdict */
 	uint64_t window_us;		/* recent_* covers; 2 to 4 s */
 	uint64_t recent_us[FLIGHT_LIMITS], total_us[FLIGHT_LIMITS];
-	uint32_t recent_acked, recent_retransmits;
+	uint64_t recent_acked;
+	uint32_t recent_retransmits;
 	uint32_t max_snd_wnd, snd_limit, rcv_limit;	/* bytes */
 	uint32_t heard_ms, moved_ms;	/* since the peer's last, progress */
 	uint32_t event_count;		/* oldest first */

@@ -8,6 +8,7 @@
 #define EVENT_GAP_US	10000u		/* retransmissions closer are one event */
 #define SMALL_WINDOW	(256u << 10)	/* bytes */
 #define LONG_RTT_US	20000u
+#define COUNT_BYTES	(1u << 30)	/* of sequence numbers, at once */
 
 static const char *const limit_names[] = {
 	[FLIGHT_IDLE] = "idle",
@@ -142,15 +143,30 @@ static bool may_begin(const struct flight_record *r, const struct tcb *t,
 static void begin(struct flight_record *r, uint32_t conn, const struct tcb *t,
 		  uint64_t now)
 {
-	memset(r, 0, offsetof(struct flight_record, event));
+	memset(r, 0, offsetof(struct flight_record, pad));
 	r->conn = conn;
 	r->generation = t->user.generation;
-	r->noted_us = r->epoch_us = r->born_us = now;
+	r->noted_us = r->born_us = now;
+	r->epoch_ms = (uint32_t)(now / 1000);
 	r->limit = FLIGHT_IDLE;
 	r->retransmits = t->retransmits;
 	r->cur_retransmits = r->prev_retransmits = t->retransmits;
-	r->cur_una = r->prev_una = t->snd_una;
-	r->acked = t->snd_una - (t->iss + 1);
+	r->counted_una = t->snd_una;
+	r->acked = r->cur_acked = r->prev_acked = t->snd_una - (t->iss + 1);
+}
+
+/* Before the sequence numbers come round again. */
+static void count_acked(struct flight_record *r, const struct tcb *t)
+{
+	r->acked += t->snd_una - r->counted_una;
+	r->counted_una = t->snd_una;
+}
+
+static uint32_t epoch_age_us(const struct flight_record *r, uint64_t now)
+{
+	uint32_t ms = (uint32_t)(now / 1000) - r->epoch_ms;
+
+	return ms < UINT32_MAX / 1000 ? ms * 1000 : UINT32_MAX;
 }
 
 /* An epoch is over.  One much longer (nothing was noted) is cut to its end,
@@ -160,24 +176,26 @@ static void rotate(struct flight_record *r, const struct tcb *t, uint64_t now,
 {
 	uint32_t tail = still_us > FLIGHT_EPOCH_US ? FLIGHT_EPOCH_US :
 						     (uint32_t)still_us;
+	uint64_t sum;
 
 	for (int i = 0; i < FLIGHT_LIMITS; i++) {
 		r->total_us[i] += r->cur_us[i];
 		r->prev_us[i] = r->cur_us[i];
 		r->cur_us[i] = 0;
 	}
-	if (now - r->epoch_us >= 2 * FLIGHT_EPOCH_US) {
+	if (epoch_age_us(r, now) >= 2 * FLIGHT_EPOCH_US) {
 		memset(r->prev_us, 0, sizeof(r->prev_us));
 		r->prev_us[r->limit] = tail;
 	}
-	r->prev_una = r->cur_una;
-	r->acked += t->snd_una - r->cur_una;
+	count_acked(r, t);
+	r->prev_acked = r->cur_acked;
 	r->prev_retransmits = r->cur_retransmits;
-	r->cur_una = t->snd_una;
+	r->cur_acked = r->acked;
 	r->cur_retransmits = t->retransmits;
-	r->epoch_us = now;
-	write_event(r, now, FLIGHT_EVENT_SAMPLE, r->cur_una - r->prev_una,
-		    t->srtt_us);
+	r->epoch_ms = (uint32_t)(now / 1000);
+	sum = r->cur_acked - r->prev_acked;
+	write_event(r, now, FLIGHT_EVENT_SAMPLE,
+		    sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX, t->srtt_us);
 }
 
 static void charge(struct flight_record *r, const struct tcb *t, uint64_t now)
@@ -190,7 +208,9 @@ static void charge(struct flight_record *r, const struct tcb *t, uint64_t now)
 		r->cur_us[r->limit] += (uint32_t)still_us;
 	}
 	r->noted_us += still_us;
-	if (now - r->epoch_us >= FLIGHT_EPOCH_US)
+	if (t->snd_una - r->counted_una >= COUNT_BYTES)
+		count_acked(r, t);
+	if (epoch_age_us(r, now) >= FLIGHT_EPOCH_US)
 		rotate(r, t, now, still_us);
 }
 
@@ -242,9 +262,9 @@ uint64_t flight_acked(const struct tcp_env *env, const struct tcb *t)
 	const struct flight_record *r = &env->flight[conn & env->flight_mask];
 	seq_t una = snd_data_una(t);
 
-	if (!is_mine(r, conn, t) || seq_lt(una, r->cur_una))
+	if (!is_mine(r, conn, t) || seq_lt(una, r->counted_una))
 		return una - (t->iss + 1);
-	return r->acked + (una - r->cur_una);
+	return r->acked + (una - r->counted_una);
 }
 
 /* ---- what it says ---- */
@@ -311,7 +331,8 @@ static void copy_record(const struct flight_record *r, const struct tcb *t,
 		out->total_us[i] = r->total_us[i] + r->cur_us[i];
 		out->window_us += out->recent_us[i];
 	}
-	out->recent_acked = t->snd_una - r->prev_una;
+	out->recent_acked = r->acked + (t->snd_una - r->counted_una) -
+			    r->prev_acked;
 	out->recent_retransmits = t->retransmits - r->prev_retransmits;
 	out->born_us = r->born_us;
 	out->event_count = n;

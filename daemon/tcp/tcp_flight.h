@@ -42,7 +42,8 @@ struct flight_record {
 	uint32_t conn;			/* 0: never used */
 	uint32_t generation;
 	uint64_t noted_us;		/* cur is complete up to here */
-	uint64_t epoch_us;		/* cur began */
+	uint32_t epoch_ms;		/* cur began; low 32 bits */
+	uint32_t counted_una;		/* acked is complete up to here */
 	uint32_t cur_us[FLIGHT_LIMITS];
 	uint8_t limit;			/* that holds since noted_us */
 	uint8_t zero;
@@ -52,9 +53,10 @@ struct flight_record {
 	uint64_t total_us[FLIGHT_LIMITS];	/* cur is not in it */
 	uint32_t prev_us[FLIGHT_LIMITS];	/* the epoch before cur */
 	uint64_t born_us;
-	uint32_t cur_una, prev_una;	/* snd_una at their begins */
+	uint64_t acked;			/* bytes, up to counted_una */
+	uint64_t cur_acked, prev_acked;	/* acked at their begins */
 	uint32_t cur_retransmits, prev_retransmits;
-	uint64_t acked;			/* bytes, up to cur_una */
+	uint64_t pad[7];
 	struct flight_event event[FLIGHT_EVENTS];
 };
 _Static_assert(offsetof(struct flight_record, total_us) == 64, "line 0");
@@ -66,7 +68,7 @@ int flight_init(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg);
 void flight_note(struct tcp_env *env, const struct tcb *t);
 
 /* Bytes of ours that were acknowledged.  Sequence numbers wrap: what was before
- * the record began is known modulo 2^32, and it counts to 2 GiB a second. */
+ * the record began is known modulo 2^32. */
 uint64_t flight_acked(const struct tcp_env *env, const struct tcb *t);
 
 #endif

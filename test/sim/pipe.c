@@ -9,7 +9,7 @@
 #include "net/hdr.h"
 #include "shm/cmd.h"
 
-#define FRAMES		65536u
+#define FRAMES		32768u
 #define HEADERS		34u		/* Ethernet and IP */
 #define PORT		80u
 #define FIRST_PORT	50000u
@@ -20,8 +20,13 @@ struct pipe_packet {
 	uint64_t due_us;
 	uint32_t len;
 	uint8_t ecn;
-	uint8_t bytes[1560];
+	uint8_t bytes[];
 };
+
+static struct pipe_packet *packet(const struct pipe *p, int ring, uint32_t i)
+{
+	return (void *)(p->ring[ring].frames + (size_t)(i % FRAMES) * p->stride);
+}
 
 /* ---- the path ---- */
 
@@ -85,13 +90,11 @@ static void fill(struct pipe_packet *k, const struct tcp_tx *tx)
 
 static void carry(struct pipe *p, int from, const struct tcp_tx *tx)
 {
-	struct pipe_ring *r = &p->ring[from ? PIPE_BACK : PIPE_FORTH];
 	bool late = from == 0 && drawn(p, p->path.late_ppm);
-	struct pipe_packet *k;
+	int ring = late ? PIPE_LATE : from ? PIPE_BACK : PIPE_FORTH;
+	struct pipe_ring *r = &p->ring[ring];
+	struct pipe_packet *k = packet(p, ring, r->tail);
 
-	if (late)
-		r = &p->ring[PIPE_LATE];
-	k = &r->at[r->tail % FRAMES];
 	ENSURE(r->tail - r->head < FRAMES, "the queue is bounded");
 	fill(k, tx);
 	k->due_us = p->now.us + p->path.delay_us;
@@ -104,7 +107,7 @@ static void carry(struct pipe *p, int from, const struct tcp_tx *tx)
 
 static void flush(struct pipe *p, int side)
 {
-	const struct tcp_tx_limits lim = { .mtu = 1500 };
+	const struct tcp_tx_limits lim = { .mtu = p->path.mtu };
 	struct tcp_tx tx;
 	uint32_t conn;
 
@@ -121,7 +124,7 @@ static void arrive(struct pipe *p, int ring)
 	int to = ring != PIPE_BACK;
 
 	while (r->head != r->tail) {
-		struct pipe_packet *k = &r->at[r->head % FRAMES];
+		struct pipe_packet *k = packet(p, ring, r->head);
 		const struct tcp_rx rx = {
 			.src = p->addr[!to], .dst = p->addr[to], .l4 = k->bytes,
 			.l4_len = k->len, .ecn = k->ecn, .csum_ok = true };
@@ -190,7 +193,7 @@ static mono_t earliest(const struct pipe *p, mono_t limit)
 	}
 	for (int i = 0; i < PIPE_RINGS; i++) {
 		const struct pipe_ring *r = &p->ring[i];
-		mono_t due = { r->at[r->head % FRAMES].due_us };
+		mono_t due = { packet(p, i, r->head)->due_us };
 
 		if (r->head != r->tail && mono_before(due, limit))
 			limit = due;
@@ -249,6 +252,7 @@ static void open_side(struct pipe *p, int i)
 		kit_arena_wide(&p->arena[i][c], SLABS);
 		tcp_set_arena(p->env[i], c, &p->arena[i][c].arena);
 	}
+	tcp_set_port_mtu(p->env[i], 0, p->path.mtu);
 	tcp_advance(p->env[i], p->now);
 }
 
@@ -256,7 +260,7 @@ static void open_side(struct pipe *p, int i)
 static void open_flow(struct pipe *p, uint32_t i, const char *name)
 {
 	struct tcp_connect c = {
-		.client = 1, .cookie = i + 1, .mtu = 1500,
+		.client = 1, .cookie = i + 1, .mtu = p->path.mtu,
 		.lport = htons((uint16_t)(FIRST_PORT + i)),
 		.rport = htons(PORT), .local = p->addr[0],
 		.remote = p->addr[1] };
@@ -283,13 +287,16 @@ void pipe_open(struct pipe *p, const struct pipe_path *path, uint32_t flows,
 	ENSURE(flows <= PIPE_FLOWS, "room for each");
 	memset(p, 0, sizeof(*p));
 	p->path = *path;
+	if (!p->path.mtu)
+		p->path.mtu = 1500;
+	p->stride = (sizeof(struct pipe_packet) + p->path.mtu + 7) & ~7u;
 	p->flows = flows;
 	rss_init(&p->rss, rss_symmetric_key);
 	kit_seed(&p->rand, seed);
 	p->now = (mono_t){ 1000000000 };
 	for (int i = 0; i < PIPE_RINGS; i++) {
-		p->ring[i].at = calloc(FRAMES, sizeof(struct pipe_packet));
-		ENSURE(p->ring[i].at != NULL, "a test needs memory");
+		p->ring[i].frames = calloc(FRAMES, p->stride);
+		ENSURE(p->ring[i].frames != NULL, "a test needs memory");
 	}
 	open_side(p, 0);
 	open_side(p, 1);
@@ -307,5 +314,5 @@ void pipe_close(struct pipe *p)
 		kit_free(&p->heap[i]);
 	}
 	for (int i = 0; i < PIPE_RINGS; i++)
-		free(p->ring[i].at);
+		free(p->ring[i].frames);
 }

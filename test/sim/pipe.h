@@ -31,20 +31,20 @@ struct pipe_path {
 	uint32_t loss_ppm;	/* of the data; each frame by itself */
 	uint32_t late_ppm;	/* frames that come late_us later */
 	uint32_t late_us;
+	uint16_t mtu;		/* 0: 1500 */
 };
-
-struct pipe_packet;
 
 /* Frames on their way, in the order of their arrival. */
 struct pipe_ring {
-	struct pipe_packet *at;
+	uint8_t *frames;
 	uint32_t head, tail;
 };
 
 enum { PIPE_BACK, PIPE_FORTH, PIPE_LATE, PIPE_RINGS };
 
 struct pipe {
-	struct pipe_path path;
+	struct pipe_path path;		/* delays may change meanwhile */
+	uint32_t stride;		/* bytes of a frame in a ring */
 	struct kit_heap heap[2];
 	struct kit_arena arena[2][2];	/* a side: the engine's, the client's */
 	struct tcp_env *env[2];		/* 0 sends, 1 reads */
