@@ -98,6 +98,7 @@ static void check_sent(const struct tcp_env *env, const struct tcb *t,
 {
 	const struct tcb_ext *x = ext_of(env, t);
 	uint32_t sacked = 0, lost = 0, flying = 0, timed = 0, last = 0;
+	uint32_t count = 0;
 	seq_t from = t->snd_una == t->iss ? t->iss + 1 : t->snd_una;
 	bool lost_seen = false;
 
@@ -117,8 +118,10 @@ static void check_sent(const struct tcp_env *env, const struct tcb *t,
 		from = r->end;
 		last = i;
 		i = r->next;
-		n->xmits++;
+		count++;
 	}
+	n->xmits += count;
+	ENSURE(count == x->sent.count, "records are counted");
 	ENSURE(last == x->sent.tail, "the last record is the tail");
 	ENSURE(!last || from == t->snd_nxt, "records end at snd_nxt");
 	ENSURE(sacked == x->sent.sacked && lost == x->sent.lost, "summed");

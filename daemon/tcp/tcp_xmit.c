@@ -14,6 +14,32 @@ static struct xmit_board *board(struct tcp_env *env, struct tcb *t)
 	return &conn_ext(env, t)->sent;
 }
 
+#define SURE_RECORDS	64u	/* a connection's, as long as there are any */
+#define STEPS_MAX	512u	/* of an ACK, along records that it passes */
+
+/* 0: none is left, or too few for one that has many. */
+static uint32_t new_record(struct tcp_env *env, struct xmit_board *b)
+{
+	uint32_t i = 0;
+
+	if (b->count < SURE_RECORDS ||
+	    b->count < env->xmits.count - env->xmits.used)
+		i = pool_get(&env->xmits);
+	b->count += i != 0;
+	return i;
+}
+
+/* Fingers on @i point to @instead (0: nowhere). */
+static void free_record(struct tcp_env *env, struct xmit_board *b, uint32_t i,
+			uint32_t instead)
+{
+	for (uint32_t f = 0; f < XMIT_FINGERS; f++)
+		if (b->finger[f] == i)
+			b->finger[f] = instead;
+	pool_put(&env->xmits, i);
+	b->count--;
+}
+
 static uint32_t bytes(const struct xmit *r)
 {
 	return r->end - r->seq;
@@ -73,7 +99,7 @@ static bool in_flight(const struct xmit *r)
 static uint32_t append(struct tcp_env *env, struct xmit_board *b, seq_t seq,
 		       seq_t end, uint32_t us)
 {
-	uint32_t i = pool_get(&env->xmits);
+	uint32_t i = new_record(env, b);
 
 	if (!i)
 		return 0;
@@ -138,7 +164,7 @@ bool xmit_split(struct tcp_env *env, struct tcb *t, uint32_t rec, seq_t where)
 {
 	struct xmit_board *b = board(env, t);
 	struct xmit *r = at(env, rec), *n;
-	uint32_t i = pool_get(&env->xmits);
+	uint32_t i = new_record(env, b);
 
 	if (!i)
 		return false;
@@ -226,9 +252,7 @@ static void pop_head(struct tcp_env *env, struct xmit_board *b)
 	b->head = at(env, i)->next;
 	if (!b->head)
 		b->tail = 0;
-	if (b->sack_at == i)
-		b->sack_at = 0;
-	pool_put(&env->xmits, i);
+	free_record(env, b, i, 0);
 }
 
 void xmit_acked(struct tcp_env *env, struct tcb *t, seq_t ack,
@@ -280,9 +304,7 @@ static uint32_t merge(struct tcp_env *env, struct xmit_board *b,
 		b->tail = before;
 	if (b->hint == i)
 		b->hint = p->next;
-	if (b->sack_at == i)
-		b->sack_at = before;
-	pool_put(&env->xmits, i);
+	free_record(env, b, i, before);
 	return before;
 }
 
@@ -298,35 +320,100 @@ static void mark(struct tcp_env *env, struct tcb *t, struct xmit_board *b,
 	b->sacked += bytes(r);
 }
 
+/* The finger nearest before @left; XMIT_FINGERS: none is, begin at the head. */
+static uint32_t nearest(const struct tcp_env *env, const struct xmit_board *b,
+			seq_t left)
+{
+	uint32_t best = XMIT_FINGERS;
+
+	for (uint32_t f = 0; f < XMIT_FINGERS; f++) {
+		if (!b->finger[f] ||
+		    !seq_lt(at(env, b->finger[f])->seq, left))
+			continue;
+		if (best == XMIT_FINGERS ||
+		    seq_gt(at(env, b->finger[f])->seq,
+			   at(env, b->finger[best])->seq))
+			best = f;
+	}
+	return best;
+}
+
+/* The record that holds @left, or the first after it; *@before is the one
+ * before that, 0: there is none.  false: not found yet. */
+static bool find_block(struct tcp_env *env, struct xmit_board *b, seq_t left,
+		       struct xmit_news *n, uint32_t *before, uint32_t *found)
+{
+	uint32_t f = nearest(env, b, left);
+	uint32_t i = f < XMIT_FINGERS ? b->finger[f] : b->head;
+
+	*before = 0;
+	while (i && seq_leq(at(env, i)->end, left) && n->steps < STEPS_MAX) {
+		n->steps++;
+		*before = i;
+		i = at(env, i)->next;
+	}
+	if (*before) {
+		if (f == XMIT_FINGERS)
+			f = b->turn++ % XMIT_FINGERS;
+		b->finger[f] = *before;
+	}
+	*found = i;
+	return i && seq_gt(at(env, i)->end, left);
+}
+
+/* Of [*left, *right) the segments that lie whole in @r: a peer has no other
+ * reason to report less of one than to make work.  false: none. */
+static bool whole_segments(const struct tcb *t, const struct xmit *r,
+			   seq_t *left, seq_t *right)
+{
+	uint32_t off = seq_gt(*left, r->seq) ? *left - r->seq : 0;
+	uint32_t end = seq_lt(*right, r->end) ? *right - r->seq : bytes(r);
+
+	off = (off + t->mss - 1u) / t->mss * t->mss;
+	if (end != bytes(r))
+		end -= end % t->mss;
+	*left = r->seq + off;
+	*right = r->seq + end;
+	return off < end;
+}
+
+/* What [left, right) covers of record @i is SACKED; *@before is the record
+ * before that, then the last one looked at.  The record to go on with. */
+static uint32_t sack_record(struct tcp_env *env, struct tcb *t, uint32_t i,
+			    seq_t left, seq_t right, uint32_t *before,
+			    struct xmit_news *n)
+{
+	struct xmit_board *b = board(env, t);
+
+	if ((at(env, i)->flags & XMIT_SACKED) ||
+	    !whole_segments(t, at(env, i), &left, &right)) {
+		n->steps++;
+		*before = i;
+		return at(env, i)->next;
+	}
+	if (left != at(env, i)->seq) {
+		if (!xmit_split(env, t, i, left))
+			return 0;
+		*before = i;
+		i = at(env, i)->next;
+	}
+	if (right != at(env, i)->end && !xmit_split(env, t, i, right))
+		return 0;
+	mark(env, t, b, i, n);
+	*before = merge(env, b, *before, i);
+	return at(env, *before)->next;
+}
+
 void xmit_sacked(struct tcp_env *env, struct tcb *t, seq_t left, seq_t right,
 		 struct xmit_news *n)
 {
 	struct xmit_board *b = board(env, t);
-	uint32_t before = 0, i = b->head;
+	uint32_t before, i;
 
-	if (b->sack_at && seq_leq(at(env, b->sack_at)->seq, left))
-		i = b->sack_at;
-	for (; i && seq_lt(at(env, i)->seq, right); i = at(env, i)->next) {
-		struct xmit *r = at(env, i);
-
-		if (seq_gt(r->end, left) && !(r->flags & XMIT_SACKED)) {
-			if (seq_lt(r->seq, left)) {
-				if (!xmit_split(env, t, i, left))
-					return;
-				before = i;
-				i = at(env, i)->next;
-				r = at(env, i);
-			}
-			if (seq_gt(r->end, right) &&
-			    !xmit_split(env, t, i, right))
-				return;
-			mark(env, t, b, i, n);
-			i = merge(env, b, before, i);
-		}
-		if (at(env, i)->flags & XMIT_SACKED)
-			b->sack_at = i;
-		before = i;
-	}
+	if (!find_block(env, b, left, n, &before, &i))
+		return;
+	while (i && seq_lt(at(env, i)->seq, right) && n->steps < STEPS_MAX)
+		i = sack_record(env, t, i, left, right, &before, n);
 	/* what follows may have been SACKED before */
 	if (before && i && (at(env, i)->flags & XMIT_SACKED))
 		merge(env, b, before, i);
@@ -365,7 +452,6 @@ void xmit_lose_all(struct tcp_env *env, struct tcb *t, bool reneged)
 		xmit_lost(env, t, i);
 	}
 	b->hint = b->head;
-	b->sack_at = reneged ? 0 : b->sack_at;
 }
 
 void xmit_unlose(struct tcp_env *env, struct tcb *t)

@@ -19,7 +19,13 @@
  *	sent earliest first.  No LOST record lies before `hint`.
  *
  * When the pool is empty the last record grows, or the connection goes on
- * without SACK (xmit_forget): slower, never stuck.
+ * without SACK (xmit_forget): slower, never stuck.  A connection with many
+ * records gets no more than are left for others.
+ *
+ * A peer may report what it likes, as often as it likes.  A report splits a
+ * record at whole segments only; looking for where a block begins goes on from
+ * one of a few fingers, for so many steps an ACK: what was not found is looked
+ * for from there with the next ACK, which says it again.
  *
  * Ownership The engine's pool; a connection's extension holds the lists.
  * Units     _us: the low 32 bits of the monotonic clock.
@@ -54,17 +60,22 @@ struct xmit {
 };
 _Static_assert(sizeof(struct xmit) == 32, "two a line");
 
+#define XMIT_FINGERS	4	/* blocks an ACK holds */
+
 struct xmit_board {
+	uint32_t count;		/* records */
 	uint32_t head, tail;	/* by sequence */
 	uint32_t first, last;	/* by time */
 	uint32_t hint;		/* of the first LOST one; 0: none */
-	uint32_t sack_at;	/* where the last SACK block was found */
 	uint32_t sacked, lost;	/* bytes */
+	uint32_t finger[XMIT_FINGERS];	/* before a SACK block; 0: free */
+	uint32_t turn;		/* the finger that moves next */
 };
 
 /* What an ACK said of records. */
 struct xmit_news {
 	uint32_t delivered;	/* bytes that were not known to have arrived */
+	uint32_t steps;		/* records looked at for nothing */
 	bool orig;		/* some of them were sent only once */
 	bool reordered;		/* such a one came after one sent later */
 };

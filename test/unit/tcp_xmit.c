@@ -161,9 +161,31 @@ static uint32_t somewhere(struct model *m)
 	return m->una + kit_below(&m->k, m->nxt - m->una + 1);
 }
 
+/* Of a record only whole segments are SACKED, from its begin on. */
+static uint32_t model_sack(struct model *m, uint32_t a, uint32_t b)
+{
+	uint32_t fresh = 0;
+
+	for (uint32_t i = board(m)->head; i; i = record(m, i)->next) {
+		const struct xmit *r = record(m, i);
+		uint32_t from = r->seq - m->base, end = r->end - m->base;
+		uint32_t left = a > from ? (a - from + MSS - 1) / MSS * MSS : 0;
+		uint32_t right = b < end ? (b > from ? b - from : 0) / MSS * MSS :
+					   end - from;
+
+		if (r->flags & XMIT_SACKED)
+			continue;
+		for (uint32_t at = from + left; at < from + right; at++) {
+			m->fate[at] = SACKED;
+			fresh++;
+		}
+	}
+	return fresh;
+}
+
 static void do_sack(struct model *m)
 {
-	uint32_t a = somewhere(m), b = somewhere(m), fresh = 0;
+	uint32_t a = somewhere(m), b = somewhere(m), fresh;
 	struct xmit_news n = { 0 };
 
 	if (a == b || !xmit_ready(m->k.env, m->t))
@@ -174,10 +196,7 @@ static void do_sack(struct model *m)
 		a = b;
 		b = swap;
 	}
-	for (uint32_t i = a; i < b; i++) {
-		fresh += m->fate[i] != SACKED;
-		m->fate[i] = SACKED;
-	}
+	fresh = model_sack(m, a, b);
 	xmit_sacked(m->k.env, m->t, m->base + a, m->base + b, &n);
 	assert_int_equal(n.delivered, fresh);
 }
@@ -377,14 +396,85 @@ static void believed(void **state)
 	sack_one(&m, m.base - WINDOW - 1, m.base + 1000, m.base, &d);
 	assert_int_equal(counter_get(&m.k.env->stats.sacks_bad), bad + 4);
 	assert_int_equal(board(&m)->sacked, 0);
-	memset(m.fate + 2000, SACKED, 1500);
+	/* what is less than a segment is none */
+	sack_one(&m, m.base + 2001, m.base + 3000, m.base, &d);
+	sack_one(&m, m.base + 2000, m.base + 2999, m.base, &d);
+	sack_one(&m, m.base + 2500, m.base + 3500, m.base, &d);
+	assert_int_equal(board(&m)->sacked, 0);
+	memset(m.fate + 2000, SACKED, 1000);
 	sack_one(&m, m.base + 2000, m.base + 3500, m.base, &d);
-	assert_int_equal(board(&m)->sacked, 1500);
+	assert_int_equal(board(&m)->sacked, 1000);
 	assert_int_equal(d.left, d.right);	/* no duplicate so far */
 	/* below the ACK: a duplicate (RFC 2883 4), and nothing is SACKED by it */
 	sack_one(&m, m.base - 1000, m.base, m.base, &d);
 	assert_int_equal(d.left, m.base - 1000);
-	assert_int_equal(board(&m)->sacked, 1500);
+	assert_int_equal(board(&m)->sacked, 1000);
+	model_close(&m);
+}
+
+/* ---- what a peer can ask of us with an ACK ---- */
+
+static void send_small(struct model *m, uint32_t segments, uint32_t len)
+{
+	m->t->mss = (uint16_t)len;
+	for (uint32_t i = 0; i < segments; i++) {
+		seq_t seq = m->base + m->nxt;
+
+		xmit_sent(m->k.env, m->t, seq, seq + len);
+		m->nxt += len;
+		m->t->snd_nxt = m->t->snd_max = m->base + m->nxt;
+	}
+}
+
+/* A block far away is looked for over some ACKs, each of bounded work, whatever
+ * else they report. */
+static void bounded(void **state)
+{
+	static struct model m;
+	struct xmit_news n;
+	uint32_t acks = 0;
+
+	(void)state;
+	model_open(&m, 9);
+	send_small(&m, 1500, 10);
+	assert_int_equal(m.k.env->xmits.used, 1500);
+	while (board(&m)->sacked == 0 && acks < 100) {
+		n = (struct xmit_news){ 0 };
+		xmit_sacked(m.k.env, m.t, m.base + 14000, m.base + 14010, &n);
+		assert_in_range(n.steps, 0, 512);
+		acks++;
+	}
+	assert_in_range(acks, 2, 4);
+	/* found before: at once */
+	n = (struct xmit_news){ 0 };
+	xmit_sacked(m.k.env, m.t, m.base + 14000, m.base + 14010, &n);
+	xmit_sacked(m.k.env, m.t, m.base + 14000, m.base + 14020, &n);
+	assert_in_range(n.steps, 0, 8);
+	for (uint32_t i = 0; i < 500; i++) {	/* to and fro */
+		seq_t at = m.base + (i & 1 ? 14000 - 20 * i : 20 * i);
+
+		n = (struct xmit_news){ 0 };
+		xmit_sacked(m.k.env, m.t, at, at + 10, &n);
+		assert_in_range(n.steps, 0, 512);
+	}
+	m.t->snd_una = m.t->snd_nxt;
+	model_close(&m);
+}
+
+/* A connection leaves as many records as it has. */
+static void shared(void **state)
+{
+	static struct model m;
+	uint32_t all;
+
+	(void)state;
+	model_open(&m, 10);
+	all = m.k.env->xmits.count - 1;
+	send_small(&m, 4 * all, 10);
+	assert_in_range(m.k.env->xmits.used, all / 2 - 1, all / 2 + 2);
+	assert_int_equal(m.t->sack, 1);
+	assert_int_equal(record(&m, board(&m)->tail)->end, m.t->snd_nxt);
+	m.t->snd_una = m.t->snd_nxt;
 	model_close(&m);
 }
 
@@ -413,6 +503,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(random_walk),
 		cmocka_unit_test(believed),
+		cmocka_unit_test(bounded),
+		cmocka_unit_test(shared),
 		cmocka_unit_test(joined),
 	};
 
