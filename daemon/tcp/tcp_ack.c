@@ -85,13 +85,22 @@ static bool is_duplicate(const struct tcb *t, const struct seg *s)
 	       s->wnd == t->snd_wnd;
 }
 
+/* No more segments have left the network than were in it when the loss was
+ * seen, however many duplicates come (RFC 5681 3.2, step 4). */
+static bool may_inflate(const struct tcp_env *env, const struct tcb *t)
+{
+	uint32_t out = ext_of(env, t)->recover - t->snd_una;
+
+	return t->cwnd < (uint64_t)t->ssthresh + out;
+}
+
 static void duplicate(struct tcp_env *env, struct tcb *t)
 {
 	counter_add(&env->stats.dup_acks_in, 1);
 	if (t->dupacks < 31)
 		t->dupacks++;
 	if (t->flags & T_RECOVERY)
-		t->cwnd += t->cwnd < CC_CWND_MAX ? t->mss : 0;
+		t->cwnd += may_inflate(env, t) ? t->mss : 0;
 	else if (t->dupacks == DUP_ACKS)
 		enter_recovery(env, t);
 	conn_dirty(env, t);
