@@ -124,12 +124,10 @@ row_passer()
 		"handed on every 100,000 and 20,000 bytes: exact echoes" 87
 }
 
-row_memcached()
+# memcached_answers - 20 connections at once set and get
+memcached_answers()
 {
-	command -v memcached >/dev/null || return 0
-	run memcached memcached -u root -t 4 -p 11211
-	wait_until 50 at_port 11211 || fail "memcached: no answer"
-	in_peer timeout 60 python3 - "$IP_D" "$(count 300 5000)" <<'END' ||
+	in_peer timeout 60 python3 - "$IP_D" "$(count 200 5000)" <<'END'
 import socket, sys, threading
 bad = []
 def work(k):
@@ -147,9 +145,26 @@ t = [threading.Thread(target=work, args=(k,)) for k in range(20)]
 [x.join() for x in t]
 sys.exit(bool(bad))
 END
-		fail "memcached: wrong answers"
+}
+
+row_memcached()
+{
+	command -v memcached >/dev/null || return 0
+	run memcached memcached -u root -t 4 -p 11211
+	wait_until 50 at_port 11211 || fail "memcached: no answer"
+	memcached_answers || fail "memcached: wrong answers"
 	contexts memcached 4
-	end "memcached -t 4, 4 contexts" "sets and gets without an error" 11211
+	# shellcheck disable=SC2154	# mtcpd_start sets it
+	kill -9 "$MTCPD_PID_d"
+	wait_until 50 gone "$MTCPD_PID_d" || fail "mtcpd lives on"
+	sleep 1		# its threads let go of the pid file a little later
+	mtcpd_start d
+	wait_until 100 at_port 11211 || fail "memcached: no answer afterwards"
+	memcached_answers || fail "memcached: wrong answers afterwards"
+	contexts memcached 4
+	end "memcached -t 4, 4 contexts" \
+		"sets and gets without an error, also after kill -9 of mtcpd" \
+		11211
 }
 
 row_haproxy()
