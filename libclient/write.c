@@ -395,7 +395,7 @@ MTCP_PUBLIC ssize_t mtcp_zc_send(mctx_t mctx, int sockid, void *buf, size_t len)
 {
 	struct mtcp_context *x = ctx_enter(mctx);
 	struct conn *c = zc_conn(x, sockid);
-	uint32_t size = 0, block;
+	uint32_t size = 0, block, index;
 
 	if (!c)
 		return -1;
@@ -404,15 +404,16 @@ MTCP_PUBLIC ssize_t mtcp_zc_send(mctx_t mctx, int sockid, void *buf, size_t len)
 		errno = EINVAL;
 		return -1;
 	}
-	if (!room_below_limit(c)) {
+	index = x->ids.slot[sockid].obj;
+	if (!room_below_limit(c) || !conn_begin(x, index)) {
 		conn_want_room(x, c);
 		ctx_publish(x);
 		errno = EAGAIN;
 		return -1;
 	}
-	send_extent(x, c, x->ids.slot[sockid].obj, block, 0, (uint32_t)len,
-		    true);
+	send_extent(x, c, index, block, 0, (uint32_t)len, true);
 	ctx_publish(x);
+	conn_end(x, index);
 	return (ssize_t)len;
 }
 

@@ -5,7 +5,7 @@ mtcpd_unit_test(client_conf mtcpclient_static mtcpd_flags)
 
 add_library(client_fake STATIC client_fake.c)
 target_link_libraries(client_fake PUBLIC mtcpd_flags Threads::Threads)
-foreach(name client_socket client_sockopt client_stock client_epoll
+foreach(name client_socket client_sockopt client_stock client_share client_epoll
     client_restart)
   mtcpd_unit_test(${name} client_fake mtcpclient_static mtcpd_flags)
 endforeach()
