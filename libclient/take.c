@@ -3,6 +3,8 @@
 #include <errno.h>
 
 #define FETCH_US	1000000u	/* an engine answers within a turn */
+#define LATE_US		10000u
+#define LATE_TRIES	100		/* then it is as if it were not here */
 
 static struct cmd *take_cmd(struct mtcp_context *x, uint32_t index)
 {
@@ -82,15 +84,21 @@ bool conn_begin_shared(struct mtcp_context *x, uint32_t index)
 {
 	struct conn *c = conn_at(&x->conns, index);
 
-	if (!x->at)
-		return true;		/* nor is anybody else's */
-	c->waits &= (uint8_t)~CONN_WAITS_USE;
-	use_begin(x->asleep);
-	events_take(x, c->engine, UINT32_MAX);	/* is it gone? */
-	if (c->state != CONN_AWAY && c->state != CONN_TAKING)
-		return true;
-	use_end(x->asleep);
-	return false;
+	for (int i = 0; i < LATE_TRIES && x->at; i++) {
+		bool late;
+
+		c->waits &= (uint8_t)~CONN_WAITS_USE;
+		use_begin(x->asleep);
+		late = use_late(x->asleep, c->engine);
+		events_take(x, c->engine, UINT32_MAX);	/* is it gone? */
+		if (!late && c->state != CONN_AWAY && c->state != CONN_TAKING)
+			return true;
+		use_end(x->asleep);
+		if (!late)
+			return false;
+		ctx_sleep(x, now_us() + LATE_US);
+	}
+	return !x->at;			/* nor is anybody else's */
 }
 
 void conn_end_shared(struct mtcp_context *x)

@@ -27,6 +27,9 @@
  *
  * Either the context sees that the socket is gone, or the engine sees that it
  * is in, and waits: what it reads nobody reads again, what it writes is sent.
+ * Where the event ring is full, the engine sets its bit in `late` instead of
+ * publishing, and the context, which looks at it before it takes the events, is
+ * not in until the bit is clear.
  *
  * Trust     The flag is a hint.  A client that clears its own flag without
  *           draining sleeps too long, a client that always sets it costs the
@@ -44,6 +47,7 @@
 struct wake_shared {
 	_Alignas(64) _Atomic uint32_t asleep;
 	_Atomic uint32_t in_use;	/* a context's */
+	_Atomic uint32_t late;		/* bit an engine: events that found no room */
 };
 _Static_assert(sizeof(struct wake_shared) == 64, "shm ABI");
 
@@ -79,6 +83,26 @@ static inline void use_begin(struct wake_shared *w)
 	atomic_store_explicit(&w->in_use, n + 1, memory_order_relaxed);
 	/* Pairs with the fence in use_look(). */
 	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Has engine @e said all?  Before the events are taken. */
+static inline bool use_late(struct wake_shared *w, uint32_t e)
+{
+	/* Pairs with the release in use_said(). */
+	return atomic_load_explicit(&w->late, memory_order_acquire) >> e & 1;
+}
+
+/* Engine @e has more to say than there is room for; has said it. */
+static inline void use_unsaid(struct wake_shared *w, uint32_t e)
+{
+	atomic_fetch_or_explicit(&w->late, 1u << e, memory_order_relaxed);
+}
+
+static inline void use_said(struct wake_shared *w, uint32_t e)
+{
+	if (atomic_load_explicit(&w->late, memory_order_relaxed) >> e & 1)
+		atomic_fetch_and_explicit(&w->late, ~(1u << e),
+					  memory_order_release);
 }
 
 /* What it did with them is published. */

@@ -332,8 +332,8 @@ void event_announce(struct engine *e, uint32_t conn);
 void event_forget(struct engine *e, uint32_t conn);
 void event_note(struct engine *e, struct context *c, const struct note *n);
 void event_drop_notes(struct engine *e, struct context *c);
-/* The same, published at once; false: there is no room for it now. */
-bool event_note_now(struct engine *e, struct context *c, const struct note *n);
+/* The same, published at once or known to be late (shm/wake.h). */
+void event_note_now(struct engine *e, struct context *c, const struct note *n);
 /* The context is in use: keep it stocked. */
 void event_first_use(struct engine *e, struct context *c);
 /* Rings that had no room; grants. */

@@ -276,13 +276,13 @@ void event_note(struct engine *e, struct context *c, const struct note *n)
 	event_wait(e, c);
 }
 
-bool event_note_now(struct engine *e, struct context *c, const struct note *n)
+void event_note_now(struct engine *e, struct context *c, const struct note *n)
 {
-	if (c->note_head || !has_room(e, c, 1))
-		return false;
-	put_note(e, c, n);
-	ring_publish(&c->event);
-	return true;
+	event_note(e, c, n);
+	if (c->note_head)
+		use_unsaid(c->wake, e->cfg.index);
+	else
+		ring_publish(&c->event);
 }
 
 static void pop_note(struct engine *e, struct context *c)
@@ -300,6 +300,7 @@ void event_drop_notes(struct engine *e, struct context *c)
 {
 	while (c->note_head)
 		pop_note(e, c);
+	use_said(c->wake, e->cfg.index);
 }
 
 /* ---- grants ---- */
@@ -378,6 +379,10 @@ static bool serve(struct engine *e, struct context *c)
 			return false;
 		put_note(e, c, pool_at(&e->notes, c->note_head));
 		pop_note(e, c);
+		if (c->note_head)
+			continue;
+		ring_publish(&c->event);
+		use_said(c->wake, e->cfg.index);
 	}
 	while (c->wait_head) {
 		uint32_t conn = c->wait_head;

@@ -5,7 +5,7 @@
  *	     \--sleeps--> holder.wait --something to do--+--> step()
  *
  *	step:	FRESH	 who has it took it a moment ago: it waits	(U_HANDED)
- *		TOLD	 EVENT_GONE is published to who has it		(U_LEAVING)
+ *		TOLD	 EVENT_GONE is for who has it, and it knows	(U_LEAVING)
  *		OUT	 it is in no call that began before		(shm/wake.h)
  *		DRAINED	 what it had published by then is run
  *		MOVED	 the taker has EVENT_TAKEN
@@ -59,7 +59,7 @@ static bool fresh(struct engine *e, const struct move *m, struct tcp_user *u,
 	return false;
 }
 
-static bool tell(struct engine *e, struct move *m, struct tcp_user *u,
+static void tell(struct engine *e, struct move *m, struct tcp_user *u,
 		 struct context *user)
 {
 	const struct note gone = {
@@ -68,13 +68,11 @@ static bool tell(struct engine *e, struct move *m, struct tcp_user *u,
 	};
 
 	event_forget(e, m->conn);
-	if (!event_note_now(e, user, &gone))
-		return false;
+	event_note_now(e, user, &gone);
 	u->flags |= U_LEAVING;
 	m->from = user->slot;
 	m->out = false;
 	m->use = use_look(user->wake);
-	return true;
 }
 
 /* Has @user heard of it, and is all done that it did before? */
@@ -86,8 +84,9 @@ static bool left(struct engine *e, struct move *m, struct tcp_user *u,
 	if (m->from != user->slot || !(u->flags & U_LEAVING)) {
 		if (u->flags & U_LEAVING)
 			return false;	/* for another one, before us */
-		if (fresh(e, m, u, user) || !tell(e, m, u, user))
+		if (fresh(e, m, u, user))
 			return false;
+		tell(e, m, u, user);
 	}
 	if (!m->out) {
 		if (m->use & 1 && use_look(user->wake) == m->use)

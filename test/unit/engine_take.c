@@ -334,6 +334,35 @@ static void stuck_for_ever(void **state)
 	taken(C, 70);
 }
 
+/* Who does not read its events keeps nobody from the socket: it is told that
+ * there is more, until it has it. */
+static void nobody_reads_events(void **state)
+{
+	struct ring *r = &world.d[0].client[0].ctx[0].event[0];
+	struct cmd cmd = { .type = CMD_WANT_SENT, .sock = srv };
+	union fake_event in;
+
+	(void)state;
+	for (uint32_t i = 0; i < EVENT_RING_SLOTS + 100; i++) {
+		fake_cmd(A, 0, 0, &cmd);
+		fake_turn(&world);
+	}
+	assert_true(ring_peek(r) >= (int)EVENT_RING_SLOTS - 2);
+	assert_false(use_late(wake_of(A), 0));
+	take(B, 0, 50);
+	taken(B, 50);			/* the last slot was enough */
+	assert_false(use_late(wake_of(A), 0));
+	take(A, 0, 51);
+	fake_expect(B, 0, EVENT_GONE, 50, &in);
+	take(B, 0, 52);
+	taken(B, 52);
+	assert_true(use_late(wake_of(A), 0));
+	fake_expect(A, 0, EVENT_GONE, FAKE_SERVER, &in);
+	fake_expect(A, 0, EVENT_GONE, 51, &in);
+	fake_run(&world, 1000);
+	assert_false(use_late(wake_of(A), 0));
+}
+
 /* Commands of a call that fills its ring are all run before, a budget a turn,
  * and nobody else's turn gets longer for it. */
 static void a_full_ring_is_run_in_turns(void **state)
@@ -373,7 +402,7 @@ int main(void)
 		T(dead_in_a_call), T(the_taker_dies), T(woken_by_data),
 		T(woken_by_the_end), T(unread_is_for_the_sleeper),
 		T(woken_by_room), T(wishes_end), T(each_has_its_moment),
-		T(two_sleepers), T(stuck_for_ever),
+		T(two_sleepers), T(stuck_for_ever), T(nobody_reads_events),
 		T(a_full_ring_is_run_in_turns),
 	};
 
