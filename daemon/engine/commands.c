@@ -130,7 +130,8 @@ static int choose_port(struct engine *e, const struct cmd_connect *in,
 /* What policy has to say of where from. */
 static int connect_allowed(struct engine *e, struct client *cl,
 			   const struct cmd_connect *in,
-			   const struct net_path *path)
+			   const struct net_path *path,
+			   const struct ip_addr *src)
 {
 	const struct engine_policy *p = cl->policy;
 
@@ -142,7 +143,7 @@ static int connect_allowed(struct engine *e, struct client *cl,
 		return -EADDRNOTAVAIL;
 	if (!p)
 		return 0;
-	if (!engine_policy_addr(p, &path->src) ||
+	if (!engine_policy_addr(p, src) ||
 	    ((in->flags & CMD_F_BOUND) &&
 	     !engine_policy_port(p, ntohs(in->local_port)))) {
 		count(&e->stats.policy_denied);
@@ -228,12 +229,12 @@ static int connect_checked(struct engine *e, struct context *c,
 	if (wrong_port(c, in->cookie, &path))
 		return -ENETUNREACH;
 	tc.fastopen = (in->flags & CMD_F_FASTOPEN) != 0;
-	err = connect_allowed(e, c->client, in, &path);
+	err = connect_allowed(e, c->client, in, &path, &src);
 	if (err)
 		return err;
-	tc.local = path.src;
-	tc.mtu = path.mtu;
-	key = (struct tuple_key){ path.src, tc.remote, tc.rport };
+	tc.local = src;
+	tc.mtu = net_port_mtu(e->net, path.port);
+	key = (struct tuple_key){ src, tc.remote, tc.rport };
 	err = choose_port(e, in, &key, &tc.lport, owner);
 	if (err)
 		return err;

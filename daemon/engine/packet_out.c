@@ -260,7 +260,6 @@ static bool send_conn(struct engine *e, uint32_t conn)
 		return true;
 	}
 	lim = p->limits;
-	lim.mtu = path->mtu;
 	for (uint32_t i = 0; i < SEGMENTS; i++) {
 		struct frame *f = take_frame(e, p);
 

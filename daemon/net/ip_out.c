@@ -49,7 +49,9 @@ static void write_headers(struct net *n, const struct net_path *path,
 static int renew_path(struct net *n, struct net_path *path,
 		      const struct net_tx *tx)
 {
-	if (net_lookup(n, &tx->src, &tx->dst, path) == 0)
+	struct ip_addr src = tx->src;
+
+	if (net_lookup(n, &src, &tx->dst, path) == 0)
 		return 0;
 	net_drop(n, NET_DROP_NO_ROUTE);
 	return -EHOSTUNREACH;

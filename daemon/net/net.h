@@ -98,12 +98,10 @@ enum net_verdict {
 
 /* How to reach an address: cached by connections; valid while @epoch agrees. */
 struct net_path {
-	struct ip_addr src;	/* the address to use as ours */
 	struct ip_addr next_hop;
 	uint32_t epoch;		/* of the routes it was made from */
 	uint16_t neigh;		/* hint into the neighbour table; 0: none */
 	uint8_t port;
-	uint16_t mtu;		/* IP bytes */
 };
 
 struct net_addr {
@@ -167,11 +165,13 @@ enum net_verdict net_in(struct net *n, struct frame *f, mono_t now,
 /* Datagram of a reassembled NET_TCP verdict lives in @n until the next call. */
 
 /*
- * Where does @dst go?  @src any: ours is chosen.  0, or -ENETUNREACH,
- * -EADDRNOTAVAIL (@src is not ours).
+ * Where does @dst go?  *@src any: ours is chosen, and put there.  0, or
+ * -ENETUNREACH, -EADDRNOTAVAIL (@src is not ours).
  */
-int net_lookup(struct net *n, const struct ip_addr *src,
-	       const struct ip_addr *dst, struct net_path *path);
+int net_lookup(struct net *n, struct ip_addr *src, const struct ip_addr *dst,
+	       struct net_path *path);
+/* IP bytes that a port carries. */
+uint16_t net_port_mtu(const struct net *n, uint8_t port);
 bool net_path_valid(const struct net *n, const struct net_path *path);
 
 /*

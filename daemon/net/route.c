@@ -183,8 +183,13 @@ static bool bad_destination(const struct net *n, const struct ip_addr *dst)
 	       route_is_broadcast(n, addr_v4(dst)) || net_is_ours(n, dst);
 }
 
-int net_lookup(struct net *n, const struct ip_addr *src,
-	       const struct ip_addr *dst, struct net_path *path)
+uint16_t net_port_mtu(const struct net *n, uint8_t port)
+{
+	return n->port[port].mtu;
+}
+
+int net_lookup(struct net *n, struct ip_addr *src, const struct ip_addr *dst,
+	       struct net_path *path)
 {
 	const struct ip_addr *from = src;
 	const struct fib_entry *e;
@@ -201,11 +206,11 @@ int net_lookup(struct net *n, const struct ip_addr *src,
 		from = route_source(n, e->port, &path->next_hop);
 	if (!from)
 		return -EADDRNOTAVAIL;
-	path->src = *from;
+	if (from != src)
+		*src = *from;
 	path->epoch = n->epoch;
 	path->neigh = neigh_find(n, e->port, &path->next_hop);
 	path->port = e->port;
-	path->mtu = n->port[e->port].mtu;
 	return 0;
 }
 

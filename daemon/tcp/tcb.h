@@ -5,7 +5,7 @@
  *	line 1   sequence numbers and windows
  *	line 2   timers, round-trip time, segment sizes
  *	line 3   queues' ends, the application's side
- *	line 4   path and rarely used settings
+ *	line 4   path, counts, and rarely used settings
  *
  *	struct tcb --snd_head--> extent -> extent -> extent	(snd_cur holds
  *	           |                         ^ snd_cur		 snd_nxt)
@@ -197,6 +197,9 @@ struct tcb {
 	uint16_t pmtu;			/* tcp_pmtu.c; 0: as mtu */
 	/* line 4 */
 	uint64_t path[TCP_PATH_BYTES / 8];
+	uint64_t bytes_in;		/* in order, without SYN and FIN */
+	uint32_t segs_in, segs_out;	/* of TCP_INFO; modulo 2^32 */
+	uint32_t data_segs_in, data_segs_out;
 	uint32_t set;			/* struct tcb_set, 0: all defaults */
 	uint32_t pmtu_until_ms;		/* with pmtu: search again then */
 	uint16_t pmtu_high;		/* not known to fail; 0: no search */

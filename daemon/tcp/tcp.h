@@ -357,7 +357,7 @@ uint32_t tcp_send_limit(const struct tcp_env *env, uint32_t conn);
 
 /* The path's cached next hop, for net_out(): the engine's own words. */
 void *tcp_path(struct tcp_env *env, uint32_t conn);	/* TCP_PATH_BYTES */
-#define TCP_PATH_BYTES	48
+#define TCP_PATH_BYTES	24
 
 /* ---- looking ---- */
 

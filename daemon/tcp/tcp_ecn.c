@@ -161,6 +161,7 @@ static void ack_apart(struct tcp_env *env, struct tcb *t)
 
 	if (!r)
 		return;
+	t->segs_out++;
 	r->wnd = recv_window(env, t);
 	if (t->flags & T_TS) {
 		o.tsval = tcp_ts_now(env, t->hash);

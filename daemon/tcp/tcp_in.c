@@ -245,6 +245,7 @@ static void take_bytes(struct tcp_env *env, struct tcb *t, seq_t seq,
 	if (t->flags & T_RD_SHUT) {
 		if (seq == t->rcv_nxt) {
 			t->rcv_nxt += len;
+			t->bytes_in += len;
 			t->rcv_read = t->rcv_told = t->rcv_nxt;
 		}
 	} else if (!reass_take(env, t, seq, bytes, len)) {
@@ -500,6 +501,8 @@ void conn_in(struct tcp_env *env, struct tcb *t, struct seg *s)
 {
 	bool again = now_ms(env) != t->heard_ms;
 
+	t->segs_in++;
+	t->data_segs_in += s->len != 0;
 	if (t->state == TCP_SYN_SENT) {
 		t->heard_ms = now_ms(env);
 		syn_sent_in(env, t, s);
@@ -680,6 +683,8 @@ static uint32_t take_run(struct tcp_env *env, struct tcb *t, struct seg *s,
 		drop(env, TCP_DROP_NO_BLOCK);
 		owe_ack(env, t);
 	}
+	t->segs_in += segs;
+	t->data_segs_in += segs;
 	counter_add(&env->stats.segs_in, segs);
 	counter_add(&env->stats.segs_merged, segs - 1);
 	counter_add(&env->stats.bytes_in, bytes);

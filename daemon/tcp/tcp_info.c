@@ -204,7 +204,16 @@ static void info_sending(const struct tcp_env *env, const struct tcb *t,
 			     t->snd_end - t->snd_nxt : 0;
 	out->total_retrans = t->retransmits;
 	out->bytes_acked = flight_acked(env, t);
+	out->segs_out = t->segs_out;
+	out->data_segs_out = t->data_segs_out;
 	out->pmtu = t->pmtu && t->pmtu < t->mtu ? t->pmtu : t->mtu;
+}
+
+static void info_receiving(const struct tcb *t, struct sock_info *out)
+{
+	out->bytes_received = t->bytes_in;
+	out->segs_in = t->segs_in;
+	out->data_segs_in = t->data_segs_in;
 }
 
 /* What recovery knows, while there is something to recover. */
@@ -269,6 +278,7 @@ void tcp_sock_info(struct tcp_env *env, uint32_t conn, struct sock_info *out,
 	out->wscales = (uint8_t)(t->snd_wscale | t->rcv_wscale << 4);
 	info_times(env, t, out);
 	info_sending(env, t, out);
+	info_receiving(t, out);
 	info_rates(env, t, out);
 	info_recovery(env, t, out);
 	out->min_rtt_us = rec_min_rtt(env, t);

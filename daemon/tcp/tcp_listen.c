@@ -398,6 +398,7 @@ static void adopt(struct tcp_env *env, struct tcb *t, const struct syn_rec *r,
 	t->iss = r->iss;
 	t->snd_una = t->snd_nxt = t->snd_max = t->snd_end = r->iss + 1;
 	t->snd_sml = t->snd_una;
+	t->segs_in = 1;		/* the SYN */
 	t->rcv_nxt = t->rcv_wup = t->rcv_read = t->rcv_told = r->irs + 1;
 	t->rcv_adv = t->rcv_nxt + syn_window(env);
 	t->peer_mss = r->mss;

@@ -59,6 +59,7 @@ static void put_header(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 	tx->opt_len = 0;
 	tx->ack = 0;
 	tx->wnd = 0;
+	t->segs_out++;
 	counter_add(&env->stats.segs_out, 1);
 }
 
@@ -159,6 +160,7 @@ static bool out_syn(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	if (t->snd_max == t->iss) {
 		data = gather(env, t, tx, &t->snd_cur, t->iss + 1, data);
 		counter_add(&env->stats.bytes_out, data);
+		t->data_segs_out += data != 0;
 		t->snd_nxt = t->snd_max = t->iss + 1 + data;
 		t->flags |= T_TIMING;
 		t->rtt_seq = t->iss;
@@ -177,10 +179,14 @@ static bool out_syn(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 static void sent_bytes(struct tcp_env *env, struct tcb *t,
 		       const struct tcp_tx *tx, bool again)
 {
-	counter_add(&env->stats.bytes_out, tx->payload_len);
-	if (again) {
-		uint32_t segs = t->mss ? (tx->payload_len + t->mss - 1) / t->mss : 1;
+	uint32_t segs = tx->payload_len != 0;
 
+	if (tx->payload_len > t->mss && t->mss)		/* the port cuts it */
+		segs = (tx->payload_len + t->mss - 1u) / t->mss;
+	counter_add(&env->stats.bytes_out, tx->payload_len);
+	t->data_segs_out += segs;
+	t->segs_out += segs > 1 ? segs - 1 : 0;
+	if (again) {
 		t->retransmits += segs ? segs : 1;
 		counter_add(&env->stats.retrans_segs, segs ? segs : 1);
 		t->flags &= ~T_TIMING;		/* Karn */
@@ -419,6 +425,7 @@ static bool out_probe(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx)
 	gather(env, t, tx, &at, t->snd_una, 1);
 	t->snd_max = seq_max(t->snd_max, t->snd_una + 1);
 	t->flags &= ~T_TIMING;
+	t->data_segs_out++;
 	counter_add(&env->stats.zero_window_probes, 1);
 	return true;
 }

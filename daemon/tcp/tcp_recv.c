@@ -83,6 +83,7 @@ void recv_link(struct tcp_env *env, struct tcb *t, uint32_t extent)
 	if (!t->rcv_ann)
 		t->rcv_ann = extent;
 	t->rcv_nxt += e->len;
+	t->bytes_in += e->len;
 }
 
 /* rcv_nxt moves over what was taken; false: the rest found no memory. */
@@ -95,6 +96,7 @@ bool recv_append(struct tcp_env *env, struct tcb *t, const uint8_t *bytes,
 		n = extent_append(env, t, extent_at(env, t->rcv_tail), bytes,
 				  len);
 		t->rcv_nxt += n;
+		t->bytes_in += n;
 		bytes += n;
 		len -= n;
 	}

@@ -165,7 +165,7 @@ static void collect(struct run *r)
 
 static void send_to(struct run *r, uint8_t host)
 {
-	struct ip_addr any = { { 0 } };
+	struct ip_addr from = { { 0 } };
 	struct ip_addr dst = addr_from_v4(htobe32(0x0a000000u | host));
 	struct net_tx tx = { .dst = dst, .proto = IPPROTO_TCP, .ttl = 64 };
 	struct net_path path;
@@ -173,9 +173,9 @@ static void send_to(struct run *r, uint8_t host)
 
 	for (i = 0; i < OUR_FRAMES && r->lent[i]; i++)
 		;
-	if (i == OUR_FRAMES || net_lookup(r->n, &any, &dst, &path) != 0)
+	if (i == OUR_FRAMES || net_lookup(r->n, &from, &dst, &path) != 0)
 		return;
-	tx.src = path.src;
+	tx.src = from;
 	r->frames[i] = (struct frame){ .data = r->memory[i] + FRAME_HEADROOM,
 				       .len = 40, .room = 40 };
 	error = net_out(r->n, &path, &tx, &r->frames[i], r->now);

@@ -26,6 +26,24 @@ static bool judge(const char *what, double got, double least, double most)
 	return good;
 }
 
+/* The reader's, and as many segments as arrived with it. */
+static bool received(void)
+{
+	struct sock_info info, sent;
+
+	tcp_sock_info(p.env[1], p.flow[0].peer, &info, p.now);
+	tcp_sock_info(p.env[0], p.flow[0].conn, &sent, p.now);
+	if (info.bytes_received == p.flow[0].read &&
+	    info.data_segs_in <= sent.data_segs_out &&
+	    info.data_segs_in + p.drops + 40000 > sent.data_segs_out &&
+	    info.bytes_received / 8948 <= info.data_segs_in)
+		return true;
+	printf("%llu bytes in %u of %u segments received, not %llu\n",
+	       (unsigned long long)info.bytes_received, info.data_segs_in,
+	       sent.data_segs_out, (unsigned long long)p.flow[0].read);
+	return false;
+}
+
 static void look(struct sock_info *info)
 {
 	tcp_sock_info(p.env[0], p.flow[0].conn, info, p.now);
@@ -59,7 +77,7 @@ static bool test_bytes(void)
 	pipe_open(&p, &path, 1, (const char *const[]){ "cubic" }, 1);
 	for (looks = 0; looks < 200 && p.flow[0].read < 0x120000000; looks++) {
 		pipe_run(&p, SECOND / 20);
-		good &= counted();
+		good &= counted() & received();
 	}
 	good &= judge("bytes: read", (double)p.flow[0].read, 0x120000000,
 		      0x140000000);

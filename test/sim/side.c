@@ -220,7 +220,7 @@ static void fill_frame(const struct side *s, const struct tcp_tx *tx,
 static void segment_out(struct side *s, const struct tcp_tx *tx,
 			struct frame *f, mono_t now)
 {
-	const struct net_tx ntx = { .src = tx->src, .dst = tx->dst,
+	struct net_tx ntx = { .src = tx->src, .dst = tx->dst,
 				    .proto = IPPROTO_TCP, .tos = tx->tos,
 				    .ttl = tx->ttl, .dont_fragment = true };
 	struct net_path path;
@@ -229,7 +229,7 @@ static void segment_out(struct side *s, const struct tcp_tx *tx,
 	if (s->trace)
 		trace_tx(s->index, tx, now);
 	fill_frame(s, tx, f);
-	rc = net_lookup(s->net, &tx->src, &tx->dst, &path);
+	rc = net_lookup(s->net, &ntx.src, &tx->dst, &path);
 	if (rc == 0)
 		rc = net_out(s->net, &path, &ntx, f, now);
 	if (rc == 0)

@@ -32,7 +32,7 @@ static struct net_path path_to(struct kit *k, const char *dst)
 
 static int out(struct kit *k, struct net_path *p, const char *dst, uint32_t i)
 {
-	struct net_tx tx = { .src = p->src, .dst = kit_addr(dst),
+	struct net_tx tx = { .src = kit_addr("10.0.0.1"), .dst = kit_addr(dst),
 			     .proto = IPPROTO_TCP, .ttl = 64,
 			     .dont_fragment = true };
 
@@ -185,7 +185,7 @@ static void headers_as_asked(void **state)
 {
 	struct kit *k = *state;
 	struct net_path p = path_to(k, "10.0.0.2");
-	struct net_tx tx = { .src = p.src, .dst = kit_addr("10.0.0.2"),
+	struct net_tx tx = { .src = kit_addr("10.0.0.1"), .dst = kit_addr("10.0.0.2"),
 			     .proto = IPPROTO_TCP, .tos = 0x2e, .ttl = 33 };
 	struct frame *f = fresh_frame(0);
 	const struct hdr_ip4 *ip;

@@ -11,36 +11,39 @@ static struct net_route route(const char *net, uint8_t v4_prefix, uint8_t port,
 }
 
 static int lookup(struct kit *k, const char *src, const char *dst,
-		  struct net_path *p)
+		  struct net_path *p, struct ip_addr *from)
 {
-	struct ip_addr from = kit_addr(src), to = kit_addr(dst);
+	struct ip_addr to = kit_addr(dst);
 
-	return net_lookup(k->n, &from, &to, p);
+	*from = kit_addr(src);
+	return net_lookup(k->n, from, &to, p);
 }
 
 static void assert_way(struct kit *k, const char *dst, const char *next_hop,
 		       const char *src, uint8_t port)
 {
 	char text[ADDR_TEXT_BYTES];
+	struct ip_addr from;
 	struct net_path p;
 
-	assert_int_equal(lookup(k, "0.0.0.0", dst, &p), 0);
+	assert_int_equal(lookup(k, "0.0.0.0", dst, &p, &from), 0);
 	assert_string_equal(addr_text(&p.next_hop, text), next_hop);
-	assert_string_equal(addr_text(&p.src, text), src);
+	assert_string_equal(addr_text(&from, text), src);
 	assert_int_equal(p.port, port);
-	assert_int_equal(p.mtu, port ? 9000 : 1500);
+	assert_int_equal(net_port_mtu(k->n, port), port ? 9000 : 1500);
 	assert_true(net_path_valid(k->n, &p));
 }
 
 static void connected(void **state)
 {
 	struct kit *k = *state;
+	struct ip_addr from;
 	struct net_path p;
 
 	assert_way(k, "10.0.0.2", "10.0.0.2", "10.0.0.1", 0);
 	assert_way(k, "192.168.200.3", "192.168.200.3", "192.168.7.1", 1);
-	assert_int_equal(lookup(k, "0.0.0.0", "10.0.1.2", &p), -ENETUNREACH);
-	assert_int_equal(lookup(k, "0.0.0.0", "8.8.8.8", &p), -ENETUNREACH);
+	assert_int_equal(lookup(k, "0.0.0.0", "10.0.1.2", &p, &from), -ENETUNREACH);
+	assert_int_equal(lookup(k, "0.0.0.0", "8.8.8.8", &p, &from), -ENETUNREACH);
 }
 
 static void longest_prefix(void **state)
@@ -82,14 +85,15 @@ static void unreachable_destinations(void **state)
 	};
 	struct kit *k = *state;
 	struct net_route r = route("0.0.0.0", 0, 0, "10.0.0.254", 0);
+	struct ip_addr from;
 	struct net_path p;
 	size_t i;
 
 	net_set_routes(k->n, &r, 1);
 	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		assert_int_equal(lookup(k, "0.0.0.0", bad[i], &p),
+		assert_int_equal(lookup(k, "0.0.0.0", bad[i], &p, &from),
 				 -ENETUNREACH);
-	assert_int_equal(lookup(k, "10.0.0.3", "8.8.8.8", &p), -EADDRNOTAVAIL);
+	assert_int_equal(lookup(k, "10.0.0.3", "8.8.8.8", &p, &from), -EADDRNOTAVAIL);
 }
 
 static void source_choice(void **state)
@@ -103,17 +107,18 @@ static void source_choice(void **state)
 	};
 	struct net_route r = route("0.0.0.0", 0, 0, "10.7.0.254", 0);
 	char text[ADDR_TEXT_BYTES];
+	struct ip_addr from;
 	struct net_path p;
 
 	assert_int_equal(net_set_addrs(k->n, a, 4), 0);
 	net_set_routes(k->n, &r, 1);
 	assert_way(k, "8.8.8.8", "10.7.0.254", "10.7.0.1", 0);
 	assert_way(k, "10.0.0.9", "10.0.0.9", "10.0.0.1", 0);
-	assert_int_equal(lookup(k, "10.0.0.4", "10.0.0.9", &p), 0);
-	assert_string_equal(addr_text(&p.src, text), "10.0.0.4");
+	assert_int_equal(lookup(k, "10.0.0.4", "10.0.0.9", &p, &from), 0);
+	assert_string_equal(addr_text(&from, text), "10.0.0.4");
 	assert_int_equal(p.port, 0);
 	/* two ports in one network: the source decides */
-	assert_int_equal(lookup(k, "10.0.0.6", "10.0.0.9", &p), 0);
+	assert_int_equal(lookup(k, "10.0.0.6", "10.0.0.9", &p, &from), 0);
 	assert_int_equal(p.port, 1);
 }
 
@@ -121,14 +126,15 @@ static void no_address_no_port(void **state)
 {
 	struct kit *k = *state;
 	struct net_route r = route("0.0.0.0", 0, 5, "10.0.0.254", 0);
+	struct ip_addr from;
 	struct net_path p;
 
 	net_set_routes(k->n, &r, 1);	/* port 5 is not there */
-	assert_int_equal(lookup(k, "0.0.0.0", "8.8.8.8", &p), -ENETUNREACH);
+	assert_int_equal(lookup(k, "0.0.0.0", "8.8.8.8", &p, &from), -ENETUNREACH);
 	r.port = 0;
 	net_set_routes(k->n, &r, 1);
 	net_set_addrs(k->n, NULL, 0);
-	assert_int_equal(lookup(k, "0.0.0.0", "8.8.8.8", &p), -EADDRNOTAVAIL);
+	assert_int_equal(lookup(k, "0.0.0.0", "8.8.8.8", &p, &from), -EADDRNOTAVAIL);
 }
 
 static void bad_configuration(void **state)
@@ -136,6 +142,7 @@ static void bad_configuration(void **state)
 	static struct net_route many[NET_ROUTES_MAX + 1];
 	static struct net_addr addrs[NET_ADDRS_MAX + 1];
 	struct kit *k = *state;
+	struct ip_addr from;
 	struct net_path p;
 	unsigned int i;
 	char text[32];
@@ -150,7 +157,7 @@ static void bad_configuration(void **state)
 	many[0] = route("10.0.0.0", 33, 0, "0.0.0.0", 0);
 	assert_int_equal(net_set_routes(k->n, many, 1), -EINVAL);
 	assert_int_equal(net_set_port(k->n, 16, kit_mac[0], 1500), -EINVAL);
-	assert_int_equal(lookup(k, "0.0.0.0", "10.0.0.2", &p), 0);
+	assert_int_equal(lookup(k, "0.0.0.0", "10.0.0.2", &p, &from), 0);
 	/* as many as fit */
 	for (i = 0; i < NET_ADDRS_MAX; i++) {
 		snprintf(text, sizeof(text), "10.%u.0.1", i);
@@ -174,11 +181,12 @@ static void point_to_point(void **state)
 		{ kit_addr("10.0.0.0"), 96 + 31, 0 },
 		{ kit_addr("10.1.0.1"), 96 + 32, 0 },
 	};
+	struct ip_addr from;
 	struct net_path p;
 
 	net_set_addrs(k->n, a, 2);
 	assert_way(k, "10.0.0.1", "10.0.0.1", "10.0.0.0", 0);	/* RFC 3021 */
-	assert_int_equal(lookup(k, "0.0.0.0", "10.1.0.2", &p), -ENETUNREACH);
+	assert_int_equal(lookup(k, "0.0.0.0", "10.1.0.2", &p, &from), -ENETUNREACH);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, kit_open, kit_close)

@@ -169,7 +169,9 @@ static const struct {
 	FIELD(rttvar_us), FIELD(snd_ssthresh), FIELD(snd_cwnd), FIELD(advmss),
 	FIELD(reordering), FIELD(total_retrans), FIELD(pacing_rate),
 	FIELD(max_pacing_rate), FIELD(bytes_acked), FIELD(notsent_bytes),
-	FIELD(min_rtt_us), FIELD(delivery_rate),
+	FIELD(min_rtt_us), FIELD(delivery_rate), FIELD(segs_out),
+	FIELD(segs_in), FIELD(data_segs_out), FIELD(data_segs_in),
+	FIELD(bytes_received),
 };
 
 static uint64_t field_of(const struct sock_info *info, size_t i)
