@@ -67,6 +67,8 @@ static int alloc_tables(struct tcp_env *env, tcp_alloc_fn *alloc, void *arg)
 		       c->max_conns, alloc, arg) ||
 	    pool_alloc(&env->extents, "tcp extents", sizeof(struct extent),
 		       c->max_extents, alloc, arg) ||
+	    pool_alloc(&env->runs, "tcp out of order", sizeof(struct ooo_run),
+		       c->max_extents, alloc, arg) ||
 	    pool_alloc(&env->syns, "tcp half-open", sizeof(struct syn_rec),
 		       c->max_syn, alloc, arg) ||
 	    pool_alloc(&env->tws, "tcp time-wait", sizeof(struct tw_rec),

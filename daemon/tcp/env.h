@@ -154,7 +154,7 @@ struct tcp_env {
 	uint32_t flow_mask;
 	uint32_t dirty_head, dirty_tail;
 	struct pool xmits;
-	struct pool tcbs, exts, extents, syns, tws, sets, rates;
+	struct pool tcbs, exts, extents, runs, syns, tws, sets, rates;
 	struct wheel wheel;		/* timers of tcbs; begins with the first */
 	struct wheel pace;		/* tcp_pace.c, over the extensions */
 	struct listener *listeners;	/* 1 .. max_listeners */
@@ -517,12 +517,22 @@ void ecn_data_out(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx);
 bool reass_take(struct tcp_env *env, struct tcb *t, seq_t seq,
 		const uint8_t *bytes, uint32_t len);
 void reass_purge(struct tcp_env *env, struct tcb *t);
+/* The run after @run (0: the first) into *@out; 0: there is none. */
+uint32_t reass_next(const struct tcp_env *env, const struct tcb *t, uint32_t run,
+		    struct ooo_run *out);
+/* To copy them: the extents of all runs as one list, and back; or another list
+ * for the same bytes, cut at the same places at least. */
+uint32_t reass_chain(struct tcp_env *env, const struct tcb *t);
+void reass_rechain(struct tcp_env *env, struct tcb *t, uint32_t first);
 bool recv_append(struct tcp_env *env, struct tcb *t, const uint8_t *bytes,
 		 uint32_t len);
-void recv_link(struct tcp_env *env, struct tcb *t, uint32_t extent);
-/* An extent with a copy of at most @len bytes (may be fewer); 0: no memory. */
-uint32_t extent_copy_in(struct tcp_env *env, struct tcb *t, seq_t seq,
-			const uint8_t *bytes, uint32_t len);
+/* The list @first to @last, which ends before @end, follows rcv_nxt. */
+void recv_link(struct tcp_env *env, struct tcb *t, uint32_t first, uint32_t last,
+	       seq_t end);
+/* An extent with a copy of at most @len bytes (may be fewer); 0: no memory.
+ * @after: the extent that it runs on from, 0: none; a hint. */
+uint32_t extent_copy_in(struct tcp_env *env, struct tcb *t, uint32_t after,
+			seq_t seq, const uint8_t *bytes, uint32_t len);
 /* Appends to the extent's block what has room there; bytes taken. */
 uint32_t extent_append(const struct tcp_env *env, const struct tcb *t,
 		       struct extent *e, const uint8_t *bytes, uint32_t len);

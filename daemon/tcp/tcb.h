@@ -62,6 +62,14 @@ struct extent {
 };
 _Static_assert(sizeof(struct extent) == 16, "four a line");
 
+/* What came out of order without a gap in it: [left, right) (tcp_reass.c). */
+struct ooo_run {
+	uint32_t next;		/* further right; the pool's while free */
+	seq_t left, right;
+	uint32_t first, last;	/* extents */
+	uint32_t extents;	/* how many */
+};
+
 enum ecn_mode { ECN_NONE, ECN_CLASSIC, ECN_ACCURATE, ECN_ASKED };
 
 /* Of the IP header (RFC 3168 5). */
@@ -247,8 +255,8 @@ _Static_assert(sizeof(struct tcb_set) == 64, "one line");
 struct tcb_ext {
 	uint32_t conn;			/* whose; the pool's while free */
 	seq_t recover;			/* RFC 6582 */
-	uint32_t ooo_head, ooo_tail;	/* extents, sorted, disjoint */
-	uint16_t ooo_count;
+	uint32_t ooo_head, ooo_tail;	/* runs, sorted, not adjacent */
+	uint16_t ooo_runs;
 	uint16_t has_fin;		/* a FIN came early, at: */
 	seq_t fin_seq;
 	seq_t pmtu_seq;			/* of the probe in flight */
@@ -273,7 +281,7 @@ struct tcb_ext {
 	seq_t find_seq;			/* and where it begins */
 	uint32_t flight;		/* most in flight, until this is */
 	seq_t flight_end;		/* acknowledged; flight 0: unknown */
-	uint32_t pad;
+	uint32_t ooo_extents;		/* of all runs */
 };
 _Static_assert(sizeof(struct tcb_ext) % 8 == 0, "of pools");
 

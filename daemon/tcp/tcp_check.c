@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "tcp/env.h"
 
-struct tally { uint32_t conns, extents, exts, sets, xmits; };
+struct tally { uint32_t conns, extents, runs, exts, sets, xmits; };
 
 /* A gapless list from @from to @to; the last extent must be @tail. */
 static uint32_t check_queue(const struct tcp_env *env, const struct tcb *t,
@@ -66,30 +66,52 @@ static void check_recv_cursor(const struct tcp_env *env, const struct tcb *t)
 	       seq_leq(t->rcv_told, e->seq + e->len), "rcv_ann holds rcv_told");
 }
 
+static uint32_t check_run(const struct tcp_env *env, const struct ooo_run *r)
+{
+	uint32_t last = 0, count = 0;
+	seq_t at = r->left;
+
+	for (uint32_t i = r->first; i; i = extent_at(env, i)->next) {
+		const struct extent *e = extent_at(env, i);
+
+		ENSURE(i < env->extents.fresh, "extents are the pool's");
+		ENSURE(e->len && e->seq == at, "a run has no hole");
+		at += e->len;
+		last = i;
+		count++;
+	}
+	ENSURE(at == r->right && last == r->last && count == r->extents,
+	       "and ends where it says");
+	return count;
+}
+
 static void check_ext(const struct tcp_env *env, const struct tcb *t,
 		      struct tally *n)
 {
 	const struct tcb_ext *x = ext_of(env, t);
-	uint32_t last = 0, count = 0;
+	uint32_t last = 0, runs = 0, count = 0;
 	seq_t from = t->rcv_nxt;
 
 	if (!x)
 		return;
 	n->exts++;
 	ENSURE(x->conn == tcb_index(env, t), "an extension has one owner");
-	for (uint32_t i = x->ooo_head; i; i = extent_at(env, i)->next) {
-		const struct extent *e = extent_at(env, i);
+	for (uint32_t i = x->ooo_head; i;) {
+		const struct ooo_run *r = pool_at(&env->runs, i);
 
-		ENSURE(count ? seq_geq(e->seq, from) : seq_gt(e->seq, from),
-		       "out-of-order data is sorted and ahead");
-		ENSURE(e->len && seq_leq(e->seq + e->len, t->rcv_adv),
-		       "and in the window");
-		from = e->seq + e->len;
+		ENSURE(i < env->runs.fresh, "runs are the pool's");
+		ENSURE(seq_gt(r->left, from), "sorted, ahead, with a hole before");
+		ENSURE(seq_leq(r->right, t->rcv_adv), "and in the window");
+		count += check_run(env, r);
+		from = r->right;
 		last = i;
-		count++;
+		i = r->next;
+		runs++;
 	}
-	ENSURE(last == x->ooo_tail && count == x->ooo_count, "counted");
+	ENSURE(last == x->ooo_tail && runs == x->ooo_runs &&
+	       count == x->ooo_extents, "counted");
 	n->extents += count;
+	n->runs += runs;
 }
 
 /* tcp_xmit.h's invariants. */
@@ -322,6 +344,7 @@ void tcp_check(const struct tcp_env *env)
 	ENSURE(n.conns + dead == env->tcbs.used, "no connection is lost");
 	ENSURE(n.conns == counter_get(&env->stats.conns), "the gauge is right");
 	ENSURE(n.extents == env->extents.used, "no extent is lost");
+	ENSURE(n.runs == env->runs.used, "nor a run");
 	ENSURE(n.exts == env->exts.used, "no extension is lost");
 	ENSURE(n.xmits == env->xmits.used, "no record is lost");
 	check_sets(env, n.sets);

@@ -37,28 +37,37 @@ uint32_t extent_append(const struct tcp_env *env, const struct tcb *t,
 	return len;
 }
 
-static uint32_t get_block(struct arena *a, uint32_t len)
+/* What runs on from a large block that is full is a stream's next part. */
+static bool fills(struct arena *a, const struct extent *e)
 {
+	return block_class(a, e->block) == BLOCK_LARGE &&
+	       block_meta(a, e->block)->fill == BLOCK_LARGE_BYTES;
+}
+
+static uint32_t get_block(struct arena *a, const struct extent *after,
+			  uint32_t len)
+{
+	bool stream = after && fills(a, after);
 	uint32_t block = BLOCK_NONE;
 
-	if (len <= BLOCK_SMALL_BYTES)
+	if (len <= BLOCK_SMALL_BYTES && !stream)
 		block = block_get(a, BLOCK_SMALL, ARENA_RX);
 	if (block == BLOCK_NONE)
 		block = block_get(a, BLOCK_LARGE, ARENA_RX);
-	if (block == BLOCK_NONE && len > BLOCK_SMALL_BYTES)
+	if (block == BLOCK_NONE)
 		block = block_get(a, BLOCK_SMALL, ARENA_RX);
 	return block;
 }
 
-uint32_t extent_copy_in(struct tcp_env *env, struct tcb *t, seq_t seq,
-			const uint8_t *bytes, uint32_t len)
+uint32_t extent_copy_in(struct tcp_env *env, struct tcb *t, uint32_t after,
+			seq_t seq, const uint8_t *bytes, uint32_t len)
 {
 	struct arena *a = arena_of(env, t);
 	uint32_t block, i;
 
 	if (!a || !mem_may_receive(env, t->user.client))
 		return 0;
-	block = get_block(a, len);
+	block = get_block(a, after ? extent_at(env, after) : NULL, len);
 	if (block == BLOCK_NONE)
 		return 0;
 	i = pool_get(&env->extents);	/* the reserve says there is one */
@@ -70,20 +79,18 @@ uint32_t extent_copy_in(struct tcp_env *env, struct tcb *t, seq_t seq,
 
 /* ---- the queue ---- */
 
-void recv_link(struct tcp_env *env, struct tcb *t, uint32_t extent)
+void recv_link(struct tcp_env *env, struct tcb *t, uint32_t first, uint32_t last,
+	       seq_t end)
 {
-	struct extent *e = extent_at(env, extent);
-
-	e->next = 0;
 	if (t->rcv_tail)
-		extent_at(env, t->rcv_tail)->next = extent;
+		extent_at(env, t->rcv_tail)->next = first;
 	else
-		t->rcv_head = extent;
-	t->rcv_tail = extent;
+		t->rcv_head = first;
+	t->rcv_tail = last;
 	if (!t->rcv_ann)
-		t->rcv_ann = extent;
-	t->rcv_nxt += e->len;
-	t->bytes_in += e->len;
+		t->rcv_ann = first;
+	t->bytes_in += end - t->rcv_nxt;
+	t->rcv_nxt = end;
 }
 
 /* rcv_nxt moves over what was taken; false: the rest found no memory. */
@@ -101,11 +108,11 @@ bool recv_append(struct tcp_env *env, struct tcb *t, const uint8_t *bytes,
 		len -= n;
 	}
 	while (len) {
-		i = extent_copy_in(env, t, t->rcv_nxt, bytes, len);
+		i = extent_copy_in(env, t, t->rcv_tail, t->rcv_nxt, bytes, len);
 		if (!i)
 			return false;
 		n = extent_at(env, i)->len;
-		recv_link(env, t, i);
+		recv_link(env, t, i, i, t->rcv_nxt + n);
 		bytes += n;
 		len -= n;
 	}

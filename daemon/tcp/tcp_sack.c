@@ -43,20 +43,6 @@ bool sack_due(const struct tcp_env *env, const struct tcb *t)
 	return x->ooo_head || x->told.duplicate;
 }
 
-/* The block of queued data that begins with extent *@i; *@i then follows it. */
-static void next_block(const struct tcp_env *env, uint32_t *i, seq_t *left,
-		       seq_t *right)
-{
-	const struct extent *e = extent_at(env, *i);
-
-	*left = e->seq;
-	do {
-		e = extent_at(env, *i);
-		*right = e->seq + e->len;
-		*i = e->next;
-	} while (*i && extent_at(env, *i)->seq == *right);
-}
-
 static void add_block(struct tcp_opts *o, uint32_t at, seq_t left, seq_t right)
 {
 	o->sack[at].left = left;
@@ -71,22 +57,22 @@ static void add_blocks(struct tcp_env *env, struct tcb *t, struct tcp_opts *o,
 	struct tcb_ext *x = ext_of(env, t);
 	seq_t others[SACK_BLOCKS_MAX][2], found[SACK_RECENT][2];
 	uint32_t have = 0, count = 0;
-	seq_t left, right;
+	struct ooo_run run;
 
-	for (uint32_t i = x->ooo_head; i;) {
+	for (uint32_t i = 0; (i = reass_next(env, t, i, &run));) {
 		uint32_t r = 0;
 
-		next_block(env, &i, &left, &right);
 		while (r < x->told.recents &&
-		       !seq_in(x->told.recent[r], left, right - left))
+		       !seq_in(x->told.recent[r], run.left,
+			       run.right - run.left))
 			r++;
 		if (r < x->told.recents) {
 			have |= 1u << r;
-			found[r][0] = left;
-			found[r][1] = right;
+			found[r][0] = run.left;
+			found[r][1] = run.right;
 		} else if (count < SACK_BLOCKS_MAX) {
-			others[count][0] = left;
-			others[count++][1] = right;
+			others[count][0] = run.left;
+			others[count++][1] = run.right;
 		}
 	}
 	for (uint32_t r = 0; r < SACK_RECENT && o->sack_count < most; r++)

@@ -180,7 +180,8 @@ static int32_t length(const struct tcp_env *env, uint32_t head)
 static void hold_by(struct tcp_env *env, const struct tcb *t, uint32_t client)
 {
 	const struct tcb_ext *x = ext_of(env, t);
-	int32_t rx = length(env, t->rcv_head) + (x ? length(env, x->ooo_head) : 0);
+	int32_t rx = length(env, t->rcv_head) +
+		     (x ? (int32_t)x->ooo_extents : 0);
 	int32_t tx = length(env, t->snd_head);
 
 	mem_hold(env, t->user.client, -rx, -tx);
@@ -194,21 +195,22 @@ static void move_early(struct tcp_env *env, struct tcb *t, struct arena *from,
 {
 	struct tcb_ext *x = ext_of(env, t);
 	struct list_ends early = { 0, 0 };
+	uint32_t had, chain;
 
 	if (!x || !x->ooo_head)
 		return;
+	had = x->ooo_extents;
+	chain = reass_chain(env, t);
 	if (!from || !to ||
-	    copy_queue(env, from, to, x->ooo_head, ARENA_RX, &early)) {
+	    copy_queue(env, from, to, chain, ARENA_RX, &early)) {
 		free_copies(env, to, early.head);
+		reass_rechain(env, t, chain);
 		reass_purge(env, t);
 		return;
 	}
-	mem_hold(env, t->user.client,
-		 length(env, early.head) - length(env, x->ooo_head), 0);
-	free_copies(env, from, x->ooo_head);
-	x->ooo_head = early.head;
-	x->ooo_tail = early.tail;
-	x->ooo_count = (uint16_t)length(env, early.head);
+	free_copies(env, from, chain);
+	reass_rechain(env, t, early.head);
+	mem_hold(env, t->user.client, (int32_t)(x->ooo_extents - had), 0);
 }
 
 static int move_queues(struct tcp_env *env, struct tcb *t, struct arena *from,

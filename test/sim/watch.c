@@ -98,21 +98,13 @@ static bool covered(const struct watch_conn *now, seq_t left, seq_t right)
 static void remember_ranges(const struct tcp_env *env, const struct tcb *t,
 			    struct watch_conn *c)
 {
-	const struct tcb_ext *x = ext_of(env, t);
-	uint32_t i = x ? x->ooo_head : 0;
+	uint32_t i = 0;
+	struct ooo_run r;
 
 	c->ranges = 0;
-	for (; i; i = extent_at(env, i)->next) {
-		const struct extent *e = extent_at(env, i);
-
-		if (c->ranges && c->range[c->ranges - 1].right == e->seq) {
-			c->range[c->ranges - 1].right += e->len;
-			continue;
-		}
-		if (c->ranges == WATCH_RANGES)
-			return;
-		c->range[c->ranges].left = e->seq;
-		c->range[c->ranges++].right = e->seq + e->len;
+	while ((i = reass_next(env, t, i, &r)) && c->ranges < WATCH_RANGES) {
+		c->range[c->ranges].left = r.left;
+		c->range[c->ranges++].right = r.right;
 	}
 }
 

@@ -20,7 +20,7 @@
 #include "mem/block.h"
 #include "tcp/env.h"
 
-#define KIT_SLABS	3	/* none, small blocks, large blocks */
+#define KIT_SLABS	10	/* none, one of small blocks, 16 MiB of large ones */
 
 struct kit {
 	struct tcp_env *env;

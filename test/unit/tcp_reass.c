@@ -2,6 +2,7 @@
 #include "tcp_kit.h"
 
 #define WINDOW	40000u	/* bytes a peer may be ahead */
+#define LONG_WINDOW	(12u << 20)
 #define CUTS	8000u	/* of a stream */
 
 struct model {
@@ -53,22 +54,30 @@ static void model_close(struct model *m)
 	kit_close(&m->k);
 }
 
-/* Out-of-order extents hold what the map has above rcv_nxt, and no more. */
+static uint32_t check_extent(const struct model *m, const struct extent *e,
+			     uint32_t at)
+{
+	const uint8_t *b = block_bytes(&m->k.arena, e->block) + e->off;
+
+	assert_int_equal(e->seq - m->base, at);
+	for (uint32_t n = 0; n < e->len; n++, at++) {
+		assert_true(m->have[at]);
+		assert_int_equal(b[n], byte_at(at));
+	}
+	return at;
+}
+
+/* Out-of-order runs hold what the map has above rcv_nxt, and no more. */
 static void check_map(const struct model *m)
 {
-	const struct tcb_ext *x = ext_of(m->k.env, m->t);
-	uint32_t at = m->next, i = x ? x->ooo_head : 0;
+	uint32_t at = m->next, i = 0;
+	struct ooo_run r;
 
-	for (; i; i = extent_at(m->k.env, i)->next) {
-		const struct extent *e = extent_at(m->k.env, i);
-		const uint8_t *b = block_bytes(&m->k.arena, e->block) + e->off;
-
-		for (; at < e->seq - m->base; at++)
+	while ((i = reass_next(m->k.env, m->t, i, &r))) {
+		for (; at < r.left - m->base; at++)
 			assert_false(m->have[at]);
-		for (uint32_t n = 0; n < e->len; n++, at++) {
-			assert_true(m->have[at]);
-			assert_int_equal(b[n], byte_at(at));
-		}
+		for (uint32_t k = r.first; k; k = extent_at(m->k.env, k)->next)
+			at = check_extent(m, extent_at(m->k.env, k), at);
 	}
 	for (; at < m->total && at < m->next + WINDOW; at++)
 		assert_false(m->have[at]);
@@ -234,7 +243,7 @@ static void test_bound(void **state)
 	for (uint32_t at = 1; at < 4000; at += 2)
 		kept += give(&m, at, 1);
 	tcp_check(m.k.env);
-	assert_int_equal(ext_of(m.k.env, m.t)->ooo_count, kept);
+	assert_int_equal(ext_of(m.k.env, m.t)->ooo_extents, kept);
 	assert_true(kept >= 100 && kept <= 1000);
 	for (uint32_t at = 0; at < 4000; at += 1000)
 		assert_true(give(&m, at, 1000));
@@ -242,6 +251,52 @@ static void test_bound(void **state)
 	assert_int_equal(m.k.env->exts.used, 1);
 	assert_int_equal(ext_of(m.k.env, m.t)->ooo_head, 0);
 	read_some(&m, 4000);
+	model_close(&m);
+}
+
+/* Ever more single bytes, the holes between them closed again: blocks have a
+ * bound too, and what was taken is there. */
+static void test_crumbs(void **state)
+{
+	struct model m;
+
+	(void)state;
+	model_open(&m, 0, WINDOW, 1, 8192);
+	for (uint32_t from = 1; from + 1000 <= WINDOW; from += 1000)
+		for (uint32_t odd = 0; odd < 2; odd++)
+			for (uint32_t at = from + odd; at < from + 1000; at += 2)
+				if (give(&m, at, 1))
+					m.have[at] = 1;
+	check_map(&m);
+	tcp_check(m.k.env);
+	assert_in_range(ext_of(m.k.env, m.t)->ooo_extents, 500,
+			600 + WINDOW / 2048);
+	reass_purge(m.k.env, m.t);
+	model_close(&m);
+}
+
+/* One segment is lost of a window of 12 MiB: all the others are kept, in one
+ * run, and the lost one is all that has to come again. */
+static void test_long_window(void **state)
+{
+	struct model m;
+
+	(void)state;
+	model_open(&m, 0xfff00000, LONG_WINDOW, 1, 16384);
+	m.t->rcv_adv = m.base + LONG_WINDOW;
+	for (uint32_t at = 1448; at + 1448 <= LONG_WINDOW; at += 1448)
+		assert_true(give(&m, at, 1448));
+	tcp_check(m.k.env);
+	assert_int_equal(ext_of(m.k.env, m.t)->ooo_runs, 1);
+	assert_true(ext_of(m.k.env, m.t)->ooo_extents <=
+		    LONG_WINDOW / BLOCK_LARGE_BYTES + 1);
+	assert_true(give(&m, 0, 1448));
+	m.next = m.t->rcv_nxt - m.base;
+	assert_int_equal(m.next, LONG_WINDOW / 1448 * 1448);
+	assert_int_equal(ext_of(m.k.env, m.t)->ooo_head, 0);
+	tcp_check(m.k.env);
+	read_some(&m, LONG_WINDOW);
+	assert_int_equal(m.read, m.next);
 	model_close(&m);
 }
 
@@ -285,6 +340,8 @@ int main(void)
 		cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_sharing),
 		cmocka_unit_test(test_bound),
+		cmocka_unit_test(test_crumbs),
+		cmocka_unit_test(test_long_window),
 		cmocka_unit_test(test_short_memory),
 	};
 
