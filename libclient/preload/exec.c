@@ -162,6 +162,7 @@ struct passing {
 	bool locked;
 	int fd;			/* the state, or negative */
 	struct attach *at;
+	struct env env;
 };
 
 /* All that was written and read is said; the contexts of @at. */
@@ -183,9 +184,9 @@ static struct ctx_set settle(const struct attach *at)
 	return set;
 }
 
-static struct passing pass_begin(void)
+static struct passing pass_begin(char *const envp[])
 {
-	struct passing p = { .fd = -1 };
+	struct passing p = { .fd = -1, .env.env = envp };
 	struct ctx_set set;
 
 	if (inside || !context_any() || !own_process())
@@ -197,6 +198,8 @@ static struct passing pass_begin(void)
 		return p;
 	set = settle(p.at);
 	p.fd = exec_write(p.at, &set, false);
+	if (p.fd >= 0)
+		p.env = env_for(envp);
 	return p;
 }
 
@@ -209,6 +212,7 @@ static int pass_end(struct passing p)
 		real()->close(p.fd);
 		attach_inherit(p.at, false);
 	}
+	env_free(&p.env);
 	if (p.locked)
 		all_unlock();
 	errno = saved;
@@ -217,9 +221,9 @@ static int pass_end(struct passing p)
 
 PUBLIC int execve(const char *path, char *const argv[], char *const envp[])
 {
-	struct passing p = pass_begin();
+	struct passing p = pass_begin(envp);
 
-	real()->execve(path, argv, envp);
+	real()->execve(path, argv, p.env.env);
 	return pass_end(p);
 }
 
@@ -230,9 +234,9 @@ PUBLIC int execv(const char *path, char *const argv[])
 
 PUBLIC int execvpe(const char *file, char *const argv[], char *const envp[])
 {
-	struct passing p = pass_begin();
+	struct passing p = pass_begin(envp);
 
-	real()->execvpe(file, argv, envp);
+	real()->execvpe(file, argv, p.env.env);
 	return pass_end(p);
 }
 
@@ -243,9 +247,9 @@ PUBLIC int execvp(const char *file, char *const argv[])
 
 PUBLIC int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	struct passing p = pass_begin();
+	struct passing p = pass_begin(envp);
 
-	real()->fexecve(fd, argv, envp);
+	real()->fexecve(fd, argv, p.env.env);
 	return pass_end(p);
 }
 

@@ -101,6 +101,7 @@ __attribute__((constructor)) static void start(void)
 	pthread_atfork(before_fork, after_fork, in_child);
 	homes_start(policy_contexts());
 	the_client.fds_high = true;
+	env_remember();
 	exec_adopt();
 }
 

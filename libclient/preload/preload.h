@@ -339,6 +339,20 @@ struct attach *exec_attach(void);
 /* At the start of an image: what the last one left. */
 void exec_adopt(void);
 
+/* ---- env.c: what an image must know to go on with sockets ---- */
+
+struct env {
+	char *const *env;	/* to be given to it */
+	char **copy;		/* ours, where there is a difference */
+	char *made;
+};
+
+/* At the start, before the program changes it. */
+void env_remember(void);
+/* @given, with what mtcp-run has set where it is missing. */
+struct env env_for(char *const given[]);
+void env_free(struct env *e);
+
 /* ---- ep.c ---- */
 
 void epset_raise(struct file *f, uint32_t bits);

@@ -23,11 +23,12 @@ struct spawning {
 	bool locked;
 	struct attach *at;
 	int fd;
+	struct env env;
 };
 
-static struct spawning spawn_begin(bool actions)
+static struct spawning spawn_begin(bool actions, char *const envp[])
 {
-	struct spawning s = { .fd = -1 };
+	struct spawning s = { .fd = -1, .env.env = envp };
 	struct ctx_set ctx;
 
 	if (inside || !context_any() || !own_process())
@@ -39,6 +40,8 @@ static struct spawning spawn_begin(bool actions)
 	s.at = fork_attach(&ctx);
 	if (s.at)
 		s.fd = exec_write(s.at, &ctx, true);
+	if (s.fd >= 0)
+		s.env = env_for(envp);
 	return s;
 }
 
@@ -48,6 +51,7 @@ static int spawn_end(struct spawning s, int err)
 		real()->close(s.fd);
 		attach_inherit(s.at, false);
 	}
+	env_free(&s.env);
 	if (s.locked) {
 		fork_done();
 		all_unlock();
@@ -60,10 +64,10 @@ PUBLIC int posix_spawn(pid_t *pid, const char *path,
 		       const posix_spawnattr_t *attr, char *const argv[],
 		       char *const envp[])
 {
-	struct spawning s = spawn_begin(actions != NULL);
+	struct spawning s = spawn_begin(actions != NULL, envp);
 
 	return spawn_end(s, real()->posix_spawn(pid, path, actions, attr, argv,
-						envp));
+						s.env.env));
 }
 
 PUBLIC int posix_spawnp(pid_t *pid, const char *file,
@@ -71,10 +75,10 @@ PUBLIC int posix_spawnp(pid_t *pid, const char *file,
 			const posix_spawnattr_t *attr, char *const argv[],
 			char *const envp[])
 {
-	struct spawning s = spawn_begin(actions != NULL);
+	struct spawning s = spawn_begin(actions != NULL, envp);
 
 	return spawn_end(s, real()->posix_spawnp(pid, file, actions, attr,
-						 argv, envp));
+						 argv, s.env.env));
 }
 
 PUBLIC pid_t vfork(void)

@@ -251,7 +251,7 @@ row_inetd()
 	94 stream tcp nowait root /bin/cat cat
 	95 stream tcp nowait root /bin/sh sh -c "head -c 1 | md5sum >$TMP/sum; cat $TMP/some"
 	EOF
-	run inetd inetd -E -i "$TMP/inetd.conf"
+	run inetd inetd -i "$TMP/inetd.conf"
 	wait_until 50 at_port 94 || fail "inetd: no answer"
 	echoes 94 "$(count 10 100)"
 	end inetd "programs whose standard input and output are the connection"
