@@ -21,24 +21,29 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "control/claim.h"
 #include "control/config.h"
 #include "control/control.h"
 
 static const char usage_text[] =
 	"usage: mtcpd [-f] [-c FILE]\n"
 	"       mtcpd --check-config [-c FILE]\n"
+	"       mtcpd --claim [-c FILE] | --release\n"
 	"\n"
 	"A user-level TCP stack for many programs.\n"
 	"\n"
 	"  -c, --config FILE   configuration (default " CONFIG_FILE ")\n"
 	"  -f, --foreground    stay in the foreground\n"
 	"      --check-config  read the configuration, say what is wrong, exit\n"
+	"      --claim         tell NetworkManager and systemd-networkd which\n"
+	"                      devices are mtcpd's, exit\n"
+	"      --release       give these back to them, exit\n"
 	"      --version       print the version, exit\n"
 	"  -h, --help          print this, exit\n";
 
 struct options {
 	const char *file;
-	bool foreground, check;
+	bool foreground, check, claim, release;
 };
 
 static void usage_error(void)
@@ -49,11 +54,13 @@ static void usage_error(void)
 
 static void read_options(struct options *o, int argc, char **argv)
 {
-	enum { OPT_CHECK = 256, OPT_VERSION };
+	enum { OPT_CHECK = 256, OPT_VERSION, OPT_CLAIM, OPT_RELEASE };
 	static const struct option longs[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "check-config", no_argument, NULL, OPT_CHECK },
+		{ "claim", no_argument, NULL, OPT_CLAIM },
+		{ "release", no_argument, NULL, OPT_RELEASE },
 		{ "version", no_argument, NULL, OPT_VERSION },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 } };
@@ -64,6 +71,8 @@ static void read_options(struct options *o, int argc, char **argv)
 		case 'c': o->file = optarg; break;
 		case 'f': o->foreground = true; break;
 		case OPT_CHECK: o->check = true; break;
+		case OPT_CLAIM: o->claim = true; break;
+		case OPT_RELEASE: o->release = true; break;
 		case OPT_VERSION: printf("mtcpd %s\n", MTCPD_VERSION); exit(0);
 		case 'h': fputs(usage_text, stdout); exit(0);
 		default: usage_error();
@@ -153,6 +162,8 @@ int main(int argc, char **argv)
 	int ready_fd = -1, rc;
 
 	read_options(&o, argc, argv);
+	if (o.release)
+		return claim_release("") < 0;
 	if (!cfg)
 		log_fatalx("out of memory at start");
 	if (config_load(cfg, o.file, err) < 0) {
@@ -166,6 +177,11 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	log_set_level((enum log_level)cfg->daemon.log);
+	if (o.claim) {
+		rc = claim_devices(cfg, "") < 0;
+		free(cfg);
+		return rc;
+	}
 	if (!o.foreground)
 		ready_fd = go_to_background();
 	rc = control_run(cfg, MTCPD_VERSION, ready, &ready_fd);

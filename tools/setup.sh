@@ -13,7 +13,7 @@ PKG_BUILD="gcc cmake ninja-build pkg-config clang llvm linux-libc-dev
 PKG_RUN="iproute2 ethtool curl wrk netbase python3 procps"
 PKG_TEST="apache2-utils nginx-light tcpdump tmux prometheus tshark mandoc
 	man-db abigail-tools systemd-container mmdebstrap lintian debhelper
-	dh-dkms"
+	dh-dkms zsh"
 PKG_TEST="$PKG_TEST lighttpd redis-server redis-tools memcached haproxy
 	iperf3 socat postgresql openssh-server openssh-client
 	openbsd-inetd apache2 ncat wrk nghttp2-client nodejs wget

@@ -43,6 +43,7 @@ struct config_daemon {
 	uint32_t gid;				/* valid with a group */
 	uint32_t stop_grace_ms, drain_s;
 	bool sandbox;
+	bool claim;				/* claim.h */
 };
 
 struct config_engine {

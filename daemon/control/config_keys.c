@@ -296,6 +296,7 @@ static const struct config_key keys[] = {
 	  LIVE, .unit = "s" },
 	{ "daemon", "sandbox", set_bool, AT(daemon.sandbox),
 	  .allowed = YES_NO },
+	{ "daemon", "claim", set_bool, AT(daemon.claim), .allowed = YES_NO },
 
 	{ "engine", "cores", set_cores, AT(engine), .allowed =
 	  "auto, or a list such as 0,1 or 2-5 of at most 16 different cores" },
@@ -519,6 +520,7 @@ void config_defaults(struct config *cfg)
 	cfg->daemon.log = LOG_LEVEL_INFO;
 	cfg->daemon.stop_grace_ms = 2000;
 	cfg->daemon.sandbox = true;
+	cfg->daemon.claim = true;
 	cfg->engine.spin_auto = true;
 	tcp_config_default(&cfg->tcp);
 	cfg->tcp.max_conns = 1048576;

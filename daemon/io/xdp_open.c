@@ -292,6 +292,9 @@ static int open_once(struct port **out, const struct port_config *cfg,
 	rc = xdp_device_query(&p->dev, cfg->device, err);
 	if (!rc)
 		rc = check_mtu(p, cfg, err);
+	if (!rc && !cfg->share && xdp_device_raise(cfg->device))
+		log_info("port %s: %s was down, and is up now", cfg->name,
+			 cfg->device);
 	if (!rc)
 		rc = make_queues(p, cfg, err);
 	if (!rc)

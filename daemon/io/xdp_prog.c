@@ -98,6 +98,23 @@ bool xdp_device_up(const char *name)
 	return rc == 0 && (r.ifr_flags & want) == want;
 }
 
+bool xdp_device_raise(const char *name)
+{
+	struct ifreq r;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool raised = false;
+
+	if (fd < 0)
+		return false;
+	if (device_ioctl(fd, SIOCGIFFLAGS, name, &r) == 0 &&
+	    !(r.ifr_flags & IFF_UP)) {
+		r.ifr_flags |= IFF_UP;
+		raised = ioctl(fd, SIOCSIFFLAGS, &r) == 0;
+	}
+	close(fd);
+	return raised;
+}
+
 /* ---- the program ---- */
 
 /* libbpf would write to standard error; our own sentence says more. */

@@ -43,6 +43,8 @@ struct xdp_prog {
 /* What there is to know about @name before it is touched. */
 int xdp_device_query(struct xdp_device *d, const char *name, char *err);
 bool xdp_device_up(const char *name);
+/* Sets a device that is down up; true: it was down. */
+bool xdp_device_raise(const char *name);
 
 /* Loads and attaches; @frags: the program for frames in several buffers. */
 int xdp_prog_attach(struct xdp_prog *p, const struct xdp_device *d, bool frags,

@@ -15,7 +15,7 @@ need ab curl systemd-nspawn nsenter mmdebstrap git
 # What packages of ours depend on, so that apt has nothing to download.
 WITH=systemd,systemd-sysv,dbus,iproute2,procps,netbase,libnuma1,libxdp1,libbpf1
 WITH=$WITH,libevent-core-2.1-7,libevent-extra-2.1-7,libjansson4,libseccomp2
-WITH=$WITH,libinih1,libpcap0.8,libncursesw6,libtinfo6
+WITH=$WITH,libinih1,libpcap0.8,libncursesw6,libtinfo6,network-manager
 CACHE=${MTCPD_BOOTED_CACHE:-$ROOT/build-booted}
 root_there() { [ "$(cat "$CACHE/with" 2>/dev/null)" = "$WITH" ]; }
 # 20 seconds with these two, five minutes without
@@ -28,6 +28,9 @@ if ! root_there; then
 	timeout 600 mmdebstrap --variant=apt --include="$WITH" \
 		bookworm "$CACHE/root" >"$TMP/root.log" 2>&1 ||
 		skip "mmdebstrap makes no root: $(tail -n 1 "$TMP/root.log")"
+	# it runs when a test says so
+	systemctl -q --root="$CACHE/root" disable NetworkManager \
+		NetworkManager-dispatcher NetworkManager-wait-online
 	echo "$WITH" >"$CACHE/with"
 fi
 packages_make
@@ -187,17 +190,42 @@ if inside test -e "/proc/$pid/numa_maps" && [ "$node" -ge 0 ]; then
 fi
 pass "in the unit: core $cpu, NUMA node $node, no capability"
 
-# systemd-networkd, told so, leaves the port alone and takes the others.
-if inside systemctl cat systemd-networkd >/dev/null 2>&1; then
-	ctl_in unmanaged networkd >"$HERE/etc/systemd/network/10-mtcpd.network"
-	inside systemctl start systemd-networkd || fail "systemd-networkd"
-	managed() { inside networkctl --no-legend list "$1" 2>/dev/null; }
-	left_alone() { managed mtd | grep -q unmanaged; }
-	wait_until 50 left_alone || fail "networkd takes the port: $(managed mtd)"
-	inside systemctl stop systemd-networkd.socket systemd-networkd
-	rm "$HERE/etc/systemd/network/10-mtcpd.network"
-	pass "systemd-networkd leaves the port alone"
-fi
+# ---- who else would take the device ----
+
+# Each takes it, leaves it alone while mtcpd runs, and has it again afterwards.
+networkd_of() { inside networkctl --no-legend list mtd 2>/dev/null; }
+nm_of() { inside nmcli -g GENERAL.STATE device show mtd 2>/dev/null; }
+left_alone() { "$1" | grep -q unmanaged; }
+taken() { "$1" | grep -q . && ! left_alone "$1"; }
+# alone STATE NAME - of the manager that STATE tells of
+alone()
+{
+	wait_until 150 taken "$1" || fail "$2 does not take the device: $($1)"
+	inside systemctl start mtcpd || fail "start beside $2"
+	wait_until 100 left_alone "$1" || fail "$2 takes the port: $($1)"
+	old=$(main_pid)
+	inside kill -9 "$old"
+	other() { [ "$(main_pid)" != "$old" ] && [ "$(main_pid)" != 0 ]; }
+	wait_until 100 other || fail "not back after kill -9 beside $2"
+	left_alone "$1" || fail "$2 takes the port after kill -9: $($1)"
+	in_peer curl -s --connect-timeout 5 "http://$IP_D:9/" 2>/dev/null
+	[ $? = 7 ] || fail "no answer beside $2"	# refused, by mtcpd
+	inside systemctl stop mtcpd || fail "stop beside $2"
+	wait_until 150 taken "$1" || fail "$2 does not have it again: $($1)"
+	pass "$2 leaves the port alone, and has the device again after a stop"
+}
+inside systemctl stop mtcpd || fail stop
+printf '[Match]\nName=mt*\n[Network]\nAddress=192.0.2.1/24\n' \
+	>"$HERE/etc/systemd/network/50-all.network"
+inside systemctl start systemd-networkd || fail "systemd-networkd"
+alone networkd_of systemd-networkd
+inside systemctl stop systemd-networkd.socket systemd-networkd
+rm "$HERE/etc/systemd/network/50-all.network"
+inside systemctl start NetworkManager || fail "NetworkManager"
+alone nm_of NetworkManager
+inside systemctl stop NetworkManager
+ip -n "$NS_D" addr flush dev mtd
+inside systemctl start mtcpd || fail "start again"
 
 # ---- serve, reload under load ----
 
@@ -334,8 +362,12 @@ packages_of_system >"$TMP/packages-after"
 files_of_system >"$TMP/files-after"
 diff "$TMP/packages-before" "$TMP/packages-after" >"$TMP/packages.log" ||
 	fail "packages are left"
-# users stay, as of every Debian package; backups are theirs
-grep -vE '^(etc/(passwd|group|shadow|gshadow|subuid|subgid)-?|var/lib/systemd/.*)$' \
+for f in NetworkManager/conf.d/mtcpd.conf systemd/network/10-mtcpd.network; do
+	[ ! -e "$HERE/run/$f" ] || fail "left: /run/$f"
+done
+# users stay, as of every Debian package; backups are theirs; what the managers
+# of devices keep is theirs
+grep -vE '^(etc/(passwd|group|shadow|gshadow|subuid|subgid)-?|var/lib/systemd/.*|(run|var/lib)/NetworkManager(/.*)?)$' \
 	"$TMP/files-after" >"$TMP/after"
 comm -13 "$TMP/files-before" "$TMP/after" >"$TMP/left.log"
 [ ! -s "$TMP/left.log" ] || fail "files are left"

@@ -57,16 +57,35 @@ wait $!
 [ "$n" = 3 ] || fail "tcpdump reads $n of 3"
 pass "to a pipe"
 
-# Under load: short, and what the rings cannot hold is counted.
-in_bg load "$NS_P" sh -c "for i in \$(seq 500); do curl -sf -o /dev/null http://$IP_D/big; done"
+# Under load: short, and what the rings cannot hold is counted.  What is seen is
+# what the port counts, to the frame.
+port_frames()
+{
+	ctl d --json ports | json 'd[0]["rx_frames"] + d[0]["tx_frames"]'
+}
+quiet() { was=$(port_frames); sleep 0.5; [ "$(port_frames)" = "$was" ]; }
+wait_until 20 quiet || fail "frames without a program"
 in_capture "$TMP/load.pcapng"
+wait_until 20 quiet || fail "frames without a program"
+before=$(port_frames)
+in_bg load "$NS_P" sh -c "for i in \$(seq 500); do curl -sf -o /dev/null http://$IP_D/big; done"
+LOAD=$BG_PID
 sleep "$(count 2 10)"
 kill -s STOP "$CAP_PID"; sleep 1; kill -s CONT "$CAP_PID"
+kill "$LOAD"
+wait_until 100 quiet || fail "the load does not end"
+after=$(port_frames)
 end_capture
+[ "$SEEN" = $((after - before)) ] ||
+	fail "$SEEN seen of $((after - before)) frames of the port"
 [ "$WRITTEN" -gt 1000 ] || fail "$WRITTEN frames under load"
 [ "$DROPPED" -gt 0 ] || fail "nothing dropped while mtcpctl stood still"
 frames=$(tcpdump -nr "$TMP/load.pcapng" 2>/dev/null | wc -l)
 [ "$frames" = "$WRITTEN" ] || fail "tcpdump reads $frames of $WRITTEN"
+bad=$(tshark -r "$TMP/load.pcapng" -c "$(count 10000 200000)" \
+	-o tcp.check_checksum:TRUE -o ip.check_checksum:TRUE \
+	-Y 'tcp.checksum.status == 0 || ip.checksum.status == 0 || _ws.malformed' 2>/dev/null | wc -l)
+[ "$bad" = 0 ] || fail "$bad frames with wrong sums under load"
 pass "under load: $SEEN seen = $WRITTEN written + $DROPPED dropped"
 
 # One at a time; it ends with mtcpctl, however that ends.

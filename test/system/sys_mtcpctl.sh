@@ -49,8 +49,12 @@ fi
 pass "internals and colours"
 
 # Whatever is printed is documented.
-for cmd in conns clients listeners ports engines stats arp routes; do
-	ctl d $cmd --json
+for cmd in conns clients listeners ports engines stats arp routes policy \
+	   'config show' 'config get tcp.retries' 'config set tcp.retries 14' \
+	   'config diff' reload 'arp add 10.77.0.97 02:00:00:00:00:97' \
+	   'arp delete 10.77.0.97'; do
+	# shellcheck disable=SC2086
+	ctl d --json $cmd || fail "--json $cmd"
 done | python3 -c 'import json, re, sys
 known = set()
 for part in re.findall(r"`([^`]+)`", open(sys.argv[1]).read()):
@@ -65,7 +69,7 @@ def walk(x):
             if k not in known: missing.add(k)
             if k not in free: walk(v)
 lines = sys.stdin.readlines()
-assert len(lines) == 8, lines
+assert len(lines) == 16, len(lines)
 for line in lines:
     walk(json.loads(line))
 sys.exit("not in doc/mtcpctl-json.md: %s" % missing if missing else 0)' \
@@ -87,6 +91,40 @@ done <"$TMP/commands"
 bash -c '. "$1"; COMP_WORDS=(mtcpctl conns state est); COMP_CWORD=3; _mtcpctl
 	[ "${COMPREPLY[*]}" = established ]' _ \
 	"$ROOT/etc/completion/mtcpctl.bash" || fail "bash: states"
+if command -v zsh >/dev/null; then
+	# zsh itself, on a terminal of its own: what Tab makes of a word
+	cat >"$TMP/complete.zsh" <<'Z'
+zmodload zsh/zpty
+zpty z zsh -f -i
+wait_for() {
+	local all= part
+	repeat 100; do
+		sleep 0.05
+		while zpty -r -t z part; do all+=$part; done
+		[[ $all == *$1* ]] && return 0
+	done
+	print -r -- "no '$1' in: $all"
+	return 1
+}
+zpty -w z "PS1= RPS1=; unsetopt zle_bracketed_paste 2>/dev/null
+fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D
+bindkey '^I' complete-word; unsetopt list_beep; echo re''ady"
+wait_for ready || exit 1
+while read -r typed want; do
+	zpty -n -w z "mtcpctl ${typed//+/ }"$'\t'
+	wait_for "$want" || exit 1
+	zpty -n -w z $'\025'
+done <<W
+unman unmanaged
+conns+state+est established
+config+imp import
+pol policy
+W
+zpty -d z
+Z
+	timeout 60 zsh -f "$TMP/complete.zsh" "$ROOT/etc/completion" \
+		>"$TMP/zsh.log" 2>&1 || fail "zsh: $(cat "$TMP/zsh.log")"
+fi
 pass "completion"
 
 # Garbage on the admin socket: an error or a hang-up, and nobody else notices.

@@ -9,3 +9,4 @@ target_sources(unit_config_live PRIVATE
   ${CMAKE_SOURCE_DIR}/tools/mtcpctl/conf_file.c)
 mtcpd_unit_test(policy mtcpd_control)
 mtcpd_unit_test(netlink mtcpd_control)
+mtcpd_unit_test(claim mtcpd_control)
