@@ -69,7 +69,7 @@ static struct config *load(const char *text, int *rc, char *err)
 
 #define KEYS_DAEMON \
 	"socket, admin, pidfile, log, group, arp_conf, route_conf, " \
-	"stop_grace_ms, drain_s, sandbox"
+	"stop_grace_ms, drain_s, sandbox, claim"
 #define KEYS_PORT \
 	"driver, device, address, mtu, mac, zero_copy, frames, vlan, " \
 	"share, follow"
