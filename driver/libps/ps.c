@@ -182,14 +182,18 @@ static uint8_t *data_of(const struct ps_handle *h, uint32_t buf)
 	return h->buffers + (size_t)buf * PS_BUF_BYTES;
 }
 
-/* Keeps the receiver fed from idle buffers; some stay for sending chunks. */
+/* Keeps the receiver fed from idle buffers; some stay for sending chunks.  What
+ * it cannot hold would lie on the ring until the next call, which nobody makes
+ * when the receiver has run dry meanwhile. */
 static void feed(struct ps_handle *h)
 {
 	struct ps_ring *r = &h->ring[PS_RING_FILL];
 	uint32_t floor = h->back ? 0 : h->a.tx_slots / 2, n = 0;
+	uint32_t room = h->a.rx_slots - 1 - h->fed;
 	int space = ps_ring_space(r);
 
-	while ((int)n < space && n < PS_CHUNK_MAX && h->idle_count > floor) {
+	while ((int)n < space && n < room && n < PS_CHUNK_MAX &&
+	       h->idle_count > floor) {
 		struct ps_slot s = { .buf = h->idle[--h->idle_count] };
 
 		*ps_ring_at(r, n++) = s;

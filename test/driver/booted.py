@@ -36,22 +36,24 @@ class Suite:
     def __init__(self, guest):
         self.g = guest
 
-    def sh(self, command, timeout=60):
+    def sh(self, command, timeout=150):
         code, out = self.g.run(command, timeout)
         must(code == 0, f"{command}: status {code}: {out[-1500:]}")
         return out
 
-    def until(self, command, seconds=30):
+    def until(self, command, seconds=60):
         self.sh(f"i=0; until {command}; do i=$((i + 1)); "
                 f"[ $i -lt {seconds * 4} ] || break; sleep 0.25; done >/dev/null; "
                 f"{command}", seconds + 30)
 
     def driver(self, device):
+        """Whose it is, once it has been probed."""
+        self.until(f"[ -e /sys/bus/pci/devices/{device}/driver ]")
         out = self.sh(f"basename $(readlink /sys/bus/pci/devices/{device}/driver)")
         return out.split()[-1]
 
     def up(self):
-        code, out = self.g.run("systemctl is-system-running --wait", 120)
+        code, out = self.g.run("systemctl is-system-running --wait", 240)
         must("running" in out, out + self.g.run("systemctl --failed")[1])
 
     def boots(self):
@@ -74,7 +76,7 @@ class Suite:
         must("installed" in out and "/updates/dkms/" in out, out)
         self.sh("mkdir -p /tmp/debs && tar -xf /dev/vdb -C /tmp/debs")
         self.sh("apt-get -q -y install /tmp/debs/*.deb >/tmp/apt.log 2>&1 || "
-                "{ tail -n 30 /tmp/apt.log; false; }", 180)
+                "{ tail -n 30 /tmp/apt.log; false; }", 300)
         self.sh("! systemctl -q is-active mtcpd psio-setup; "
                 "! [ -e /sys/module/ps_ixgbe ]")
         must(self.driver(OURS) == "ixgbe", "taken unasked")
@@ -84,7 +86,7 @@ class Suite:
         out = self.sh(f"psio-setup -n -d {OURS} 2")
         must("modprobe ps_ixgbe queues=2" in out, out)
         must(self.driver(OURS) == "ixgbe", "a dry run did it")
-        out = self.sh(f"psio-setup -d {OURS} 2", 60)
+        out = self.sh(f"psio-setup -d {OURS} 2", 150)
         must(f"{OURS} driver ps_ixgbe interface xge0 3 vectors" in out, out)
         must(self.driver(PEERS) == "ixgbe", "the other one is taken too")
         out = self.sh("stat -c '%A %G' /dev/ps/xge0")
@@ -100,7 +102,7 @@ class Suite:
     def fetch(self, name="1m", times=2):
         self.sh(f"for i in $(seq {times}); do ip netns exec peer curl -m 60 "
                 f"-sS -o /tmp/got http://10.5.0.2/{name} && "
-                f"cmp /tmp/got /srv/www/{name} || exit 1; done", 130)
+                f"cmp /tmp/got /srv/www/{name} || exit 1; done", 240)
 
     def serve(self):
         self.sh("systemd-run -q --collect --unit=web -p User=web "
@@ -154,7 +156,7 @@ class Suite:
         must("mtcpd" not in out, f"errors: {out}")
 
     def stops(self):
-        self.sh("systemctl stop web mtcpd", 60)
+        self.sh("systemctl stop web mtcpd", 150)
         out = self.sh("systemctl show -P Result mtcpd; ls /run/mtcpd 2>&1 || :")
         must("success" in out and "No such file" in out, out)
         out = self.sh("psio-setup --undo")
@@ -163,7 +165,7 @@ class Suite:
 
     def again(self):
         self.g.start("systemctl reboot")
-        self.g.wait(b"GUEST-SHELL", 180)
+        self.g.wait(b"GUEST-SHELL", 300)
         self.up()
 
     def by_itself(self):
@@ -183,12 +185,12 @@ class Suite:
     def goes(self):
         """Units down and packages purged: as it was."""
         self.sh("systemctl stop web; systemctl -q disable --now mtcpd "
-                "psio-setup", 60)
+                "psio-setup", 150)
         must([self.driver(d) for d in (OURS, PEERS)] == ["ixgbe"] * 2,
              "the unit's end gives no device back")
         self.sh("apt-get -q -y purge mtcpd mtcp-tools libmtcpclient0 "
                 "mtcpd-dkms >/tmp/apt.log 2>&1 || { tail -n 30 /tmp/apt.log; "
-                "false; }", 180)
+                "false; }", 300)
         self.sh("! modinfo ps_ixgbe 2>/dev/null; rm -r /srv/www /srv/app.conf "
                 "/etc/default/psio-setup; userdel web")
         self.files("after")

@@ -56,6 +56,7 @@ set_up() {
 	[Service]
 	ExecStart=/bin/sh -c 'stty -F /dev/ttyS0 -echo -onlcr; cd /root; echo GUEST-SHELL; exec sh /dev/ttyS0'
 	Environment=DEBIAN_FRONTEND=noninteractive SYSTEMD_PAGER= SYSTEMD_COLORS=0 HOME=/root
+	IgnoreSIGPIPE=no
 	StandardInput=null
 	StandardOutput=tty
 	StandardError=tty
