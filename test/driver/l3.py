@@ -4,10 +4,12 @@ One guest, two virtual 82599s on one hub.  The first is ps_ixgbe's and mtcpd's
 (10.5.0.2), the second stock ixgbe's (10.5.0.1) in a network namespace of its
 own, whose kernel TCP is the peer.
 """
-import shutil, sys, tempfile, time
+import os, shutil, sys, tempfile, time
 from guest import Cases, Guest, must
 
 BUS = "0000:00:02.0"
+FULL = os.environ.get("MTCPD_FULL") == "1"
+BIG = "100" if FULL else "8"    # MiB
 CONF = """
 [daemon]
 socket = /tmp/m.sock
@@ -54,6 +56,8 @@ class Suite:
                   "ip link set lo up")
         self.sh("mkdir -p /tmp/www; dd if=/dev/urandom of=/tmp/www/1m bs=1M "
                 "count=1; dd if=/dev/urandom of=/tmp/www/8 bs=1M count=8; "
+                f"[ {BIG} = 8 ] || dd if=/dev/urandom of=/tmp/www/{BIG} bs=1M "
+                f"count={BIG}; "
                 "ulimit -l unlimited; sleep 3")
 
     def peer(self, command, timeout=60):
@@ -76,9 +80,9 @@ class Suite:
 
     def fetch(self, name, times=1, net="10.5.0"):
         self.peer(f"i=0; while [ $i -lt {times} ]; do "
-                  f"curl -m 40 -sS -o /tmp/got http://{net}.2/{name} && "
+                  f"curl -m {40 + 5 * int(BIG)} -sS -o /tmp/got http://{net}.2/{name} && "
                   f"cmp /tmp/got /tmp/www/{name} || exit 1; i=$((i+1)); done",
-                  100)
+                  100 + 6 * int(BIG))
 
     def stop(self):
         self.sh("kill $(cat /tmp/ep.pid); sleep 1; kill $(cat /tmp/mtcpd.pid); "
@@ -90,36 +94,60 @@ class Suite:
         self.daemon(1)
         self.serve()
         self.fetch("1m", 3)
-        self.fetch("8")
+        self.fetch(BIG)
         out = self.sh("mtcpctl -s /tmp/a.sock ports")
         must("psio" in out or "82599" in out, out)
-        return "1 MiB and 8 MiB identical"
+        return f"1 MiB and {BIG} MiB identical"
 
     def fetches(self):
         self.peer("httpd -p 80 -h /tmp/www")
-        self.sh("MTCPD_SOCKET=/tmp/m.sock epwget 10.5.0.1/1m 1 -o /tmp/mine "
-                "-f /tmp/app.conf 2>&1; cmp /tmp/mine /tmp/www/1m || "
-                "cmp /tmp/mine* /tmp/www/1m")
-        return "1 MiB identical"
+        for name in "1m", BIG:
+            self.sh(f"rm -f /tmp/mine*; MTCPD_SOCKET=/tmp/m.sock epwget "
+                    f"10.5.0.1/{name} 1 -o /tmp/mine -f /tmp/app.conf 2>&1; "
+                    f"cmp /tmp/mine /tmp/www/{name} || "
+                    f"cmp /tmp/mine* /tmp/www/{name}; rm -f /tmp/mine*",
+                    60 + 6 * int(BIG))
+        return f"1 MiB and {BIG} MiB identical"
 
     def back(self):
-        """The port is unbound and bound again: down, then served again."""
+        """The port is unbound and bound again while a file is being served:
+        the connection outlives it, and others are served after it."""
+        self.peer("(curl -m 90 -sS --limit-rate 1M -o /tmp/long "
+                  "http://10.5.0.2/8; echo $? >/tmp/long.code) "
+                  ">/dev/null 2>&1 </dev/null &")
+        self.sh("i=0; until [ -s /tmp/long ] || [ $i -gt 100 ]; do "
+                "usleep 100000; i=$((i+1)); done; [ -s /tmp/long ]")
         self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/unbind; sleep 1; "
-                "kill -0 $(cat /tmp/mtcpd.pid)")
+                "kill -0 $(cat /tmp/mtcpd.pid); ! [ -e /tmp/long.code ]")
         self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/bind; "
-                "ip link set xge0 up; sleep 4")
+                "ip link set xge0 up; i=0; until grep -q 'is back' "
+                "/tmp/mtcpd.log || [ $i -gt 200 ]; do usleep 100000; "
+                "i=$((i+1)); done")
         out = self.sh("cat /tmp/mtcpd.log")
         must("has gone" in out and "is back" in out, out)
         self.fetch("1m", 2)
+        self.sh("i=0; until [ -e /tmp/long.code ] || [ $i -gt 900 ]; do "
+                "usleep 100000; i=$((i+1)); done; "
+                "[ $(cat /tmp/long.code) = 0 ] && cmp /tmp/long /tmp/www/8",
+                110)
         self.stop()
+        return "8 MiB under way identical"
 
     def two(self):
         self.daemon(2, BUS)
         self.serve(2)
+        before = self.queues()
         self.fetch("1m", 12)
-        out = self.sh("mtcpctl -s /tmp/a.sock stats | grep -i rx")
+        got = [n - o for n, o in zip(self.queues(), before)]
+        must(min(got) > 50, f"frames of the queues: {got}")
+        out = self.sh("mtcpctl -s /tmp/a.sock --json engines")
+        must(out.count('"core"') == 2, out)
         self.stop()
-        return "two queues"
+        return f"frames of the queues: {got}"
+
+    def queues(self):
+        out = self.sh("ethtool -S xge0 | grep -E 'queue_[01]_frames_in'")
+        return [int(line.split()[-1]) for line in out.strip().splitlines()]
 
     def vlan(self):
         """Both ends in VLAN 5; frames without the tag are the kernel's."""
@@ -169,7 +197,8 @@ def main():
         guest = Guest(kernel, [
             ("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ",addr=2"),
             ("hubport,id=n1,hubid=0", "52:54:00:00:00:02", ",addr=3")],
-            folder, initrd=f"initrd-{kernel}-mtcpd")
+            folder, initrd=f"initrd-{kernel}-mtcpd", limit=800 if FULL else 230,
+            memory=1280 if FULL else 768)
         cases.guest = guest
         s = Suite(guest, cases)
         for name in ("set_up", "errors", "serves", "fetches", "back", "two",

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "ps_ixgbe/ps_ring.h"
+#include "../../../driver/ps_ixgbe/ps_ring.h"
 
 #define FAKES	4
 
