@@ -486,11 +486,13 @@ static bool fast_path(struct tcp_env *env, struct tcb *t, struct seg *s)
 	return true;
 }
 
-/* The SYN that began it by Fast Open, again: so is our answer. */
+/* The SYN that began it by Fast Open, again: so is our answer.  Another one is
+ * no more than any SYN in the window. */
 static bool syn_again(struct tcp_env *env, struct tcb *t, const struct seg *s)
 {
 	if (t->state != TCP_SYN_RECEIVED || !t->listener ||
-	    (s->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+	    (s->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN ||
+	    s->seq + 1 + (uint32_t)t->bytes_in != t->rcv_nxt)
 		return false;
 	t->flags |= T_SYN_DUE;
 	conn_dirty(env, t);
