@@ -15,6 +15,7 @@
  */
 
 #define RULES_MAX	64
+#define DEFAULT_MOST	8	/* contexts, where nobody said how many */
 
 struct rule {
 	bool mtcpd, listen, connect;
@@ -169,13 +170,17 @@ bool policy_fallback(void)
 	return getenv("MTCP_RUN_FALLBACK") != NULL;
 }
 
-/* As mtcp-run read it; a number, or nothing: one. */
+/* As mtcp-run read it; without, one a processor. */
 uint32_t policy_contexts(void)
 {
 	const char *env = getenv("MTCP_RUN_CONTEXTS");
-	unsigned long n = env ? strtoul(env, NULL, 10) : 1;
+	unsigned long n = env ? strtoul(env, NULL, 10) : 0;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	return n < 1 ? 1 : n > HOMES_MAX ? HOMES_MAX : (uint32_t)n;
+	if (n >= 1 && n <= HOMES_MAX)
+		return (uint32_t)n;
+	return cpus < 1 ? 1 : cpus > DEFAULT_MOST ? DEFAULT_MOST :
+	       (uint32_t)cpus;
 }
 
 void explain(int fd, const char *call, const struct sockaddr_in *in,

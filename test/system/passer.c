@@ -1,12 +1,14 @@
 /*
- * passer.c - passer PORT WORKERS BYTES: an echo server whose connections wander
+ * passer.c - passer PORT WORKERS BYTES [FORKS]: an echo server whose connections
+ *            wander
  *
  *	main: accept --pipe--> worker 0 --pipe--> worker 1 ... --> worker 0
  *
  * Each worker waits in an epoll set of its own.  After BYTES bytes of a
  * connection it takes it out and hands it to the next worker, with whatever has
  * come meanwhile unread.  Every third wandering the next worker reads first and
- * puts it into its set then.
+ * puts it into its set then.  After each FORKS connections main has a child, in
+ * the midst of it all, that lets go of everything.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define WORKERS_MAX	16
@@ -116,14 +119,26 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static void have_child(void)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0)
+		_exit(0);
+	if (child < 0 || waitpid(child, &status, 0) != child || status)
+		die("child");
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET };
-	int l = socket(AF_INET, SOCK_STREAM, 0), fd;
+	int l = socket(AF_INET, SOCK_STREAM, 0), fd, forks, n = 0;
 	pthread_t t;
 
-	if (argc != 4)
+	if (argc < 4)
 		return 2;
+	forks = argc > 4 ? atoi(argv[4]) : 0;
 	a.sin_port = htons((uint16_t)atoi(argv[1]));
 	workers = atoi(argv[2]);
 	each = atol(argv[3]);
@@ -136,6 +151,8 @@ int main(int argc, char **argv)
 	while ((fd = accept(l, NULL, NULL)) >= 0 && fd < FDS_MAX) {
 		memset(&conns[fd], 0, sizeof(conns[fd]));
 		hand(fd % workers, fd);
+		if (forks && ++n % forks == 0)
+			have_child();
 	}
 	die("accept");
 	return 1;

@@ -112,16 +112,18 @@ END
 # each RUN moves its connections about every so many bytes
 row_passer()
 {
-	for bytes in 100000 20000; do
+	for bytes in 100000 "50000 2" 20000; do
+		# shellcheck disable=SC2086	# and how often it forks
 		run passer "$(bin passer)" 87 3 $bytes
 		wait_until 50 at_port 87 || fail "passer: no answer"
 		echoes 87 12 "$(count 1000000 20000000)" ||
 			fail "passer: wrong echo"
 		contexts passer 3
-		[ $bytes = 20000 ] || kill -9 "$RUN_PID"
+		[ "$bytes" = 20000 ] || kill -9 "$RUN_PID"
 	done
 	end "connections between threads' epoll sets" \
-		"handed on every 100,000 and 20,000 bytes: exact echoes" 87
+		"handed on every 20,000 to 100,000 bytes, also while the program forks: exact echoes" \
+		87
 }
 
 # memcached_answers - 20 connections at once set and get

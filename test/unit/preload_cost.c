@@ -72,6 +72,7 @@ static int start(void **state)
 	union fake_cmd c;
 
 	(void)state;
+	homes_start(1);
 	fake_start(&f, NULL);
 	a.sin_addr.s_addr = inet_addr("10.99.77.2");
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);

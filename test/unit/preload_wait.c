@@ -59,6 +59,7 @@ static int start(void **state)
 	uint32_t used = 0;
 
 	(void)state;
+	homes_start(1);
 	fake_start(&f, NULL);
 	listener = open_listener();
 	c.one.cookie = 0;
