@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/line.h"
 #include "control/account.h"
 #include "control/control.h"
 
@@ -51,10 +52,9 @@ struct account *account_get(struct control *c, const struct config_policy *p,
 	for (a = c->accounts; a && !is_it(a, p, uid);)
 		a = a->next;
 	if (!a) {
-		a = aligned_alloc(_Alignof(struct account), sizeof(*a));
+		a = line_alloc(sizeof(*a));
 		if (!a)
 			return NULL;
-		memset(a, 0, sizeof(*a));
 		memcpy(a->policy, p->name, sizeof(a->policy));
 		a->per_user = p->per == PER_USER;
 		a->uid = uid;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,8 +119,7 @@ static void answer_hello(struct client *cl)
 
 static void engines_know(struct control *c, struct op *op)
 {
-	struct client *cl = (struct client *)((char *)op -
-					      offsetof(struct client, op));
+	struct client *cl = client_of(op);
 
 	(void)c;
 	if (cl->state == CLIENT_LEAVING)

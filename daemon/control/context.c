@@ -5,18 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "control/control.h"
-
-static struct client *client_of(struct op *op)
-{
-	return (struct client *)((char *)op - offsetof(struct client, op));
-}
 
 bool context_exists(const struct client *cl, uint32_t context)
 {

@@ -30,6 +30,7 @@
 #define CONTROL_CONTROL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -234,6 +235,12 @@ struct client {
 	uint64_t family;		/* forked from one another; with the uid */
 };
 
+/* Whose question it is. */
+static inline struct client *client_of(struct op *op)
+{
+	return (struct client *)((char *)op - offsetof(struct client, op));
+}
+
 void client_accept(struct control *c, int fd);
 void client_let_go(struct client *cl, enum detach_reason why);
 /* Answers the request being handled and takes the next one.  @fds: passed. */
@@ -250,6 +257,12 @@ void clients_free_all(struct control *c);	/* engines have ended */
 /* dispatch.c: which request does what; reads one packet */
 void dispatch_readable(struct client *cl);
 void dispatch(struct client *cl, const struct ctl_request *req);
+
+/* dispatch.c: asks the engine that @sock names; where there is none the client
+ * is told so with @error. */
+void client_ask_owner(struct client *cl, uint64_t sock, int error,
+		      struct mail *m,
+		      void (*done)(struct control *, struct op *));
 
 /* hold.c: sockets for another client */
 void hold_request(struct client *cl, const struct ctl_request *req);

@@ -113,3 +113,14 @@ void dispatch_readable(struct client *cl)
 	cl->request = req;
 	dispatch_packet(cl, &req, more, more_bytes);
 }
+
+/* Any bytes are a handle, to begin with. */
+void client_ask_owner(struct client *cl, uint64_t sock, int error,
+		      struct mail *m,
+		      void (*done)(struct control *, struct op *))
+{
+	if (handle_engine(sock) < cl->control->engine_count)
+		op_ask(cl->control, &cl->op, handle_engine(sock), m, done);
+	else
+		client_fail(cl, error, "there is no such socket");
+}

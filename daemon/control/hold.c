@@ -9,17 +9,11 @@
  *           clients of one user.  Handles may be any bytes.
  */
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "control/control.h"
 #include "shm/record.h"
-
-static struct client *client_of(struct op *op)
-{
-	return (struct client *)((char *)op - offsetof(struct client, op));
-}
 
 static void held(struct control *c, struct op *op)
 {
@@ -55,21 +49,15 @@ static struct client *peer_of(struct client *cl, uint32_t id)
 
 void hold_request(struct client *cl, const struct ctl_request *req)
 {
-	struct control *c = cl->control;
 	struct client *peer = peer_of(cl, req->hold.peer);
-	uint32_t engine = handle_engine(req->hold.sock);
 	struct mail m = { .type = MAIL_HOLD };
 
 	if (!peer)
 		return;
-	if (engine >= c->engine_count) {
-		client_fail(cl, EBADF, "there is no such socket");
-		return;
-	}
 	m.hold.sock = req->hold.sock;
 	m.hold.client = cl->slot;
 	m.hold.peer = peer->slot;
-	op_ask(c, &cl->op, engine, &m, held);
+	client_ask_owner(cl, req->hold.sock, EBADF, &m, held);
 }
 
 static void held_many(struct control *c, struct op *op)

@@ -1,6 +1,5 @@
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +7,6 @@
 #include "control/control.h"
 
 #define BACKLOG_MAX	65535u
-
-static struct client *client_of(struct op *op)
-{
-	return (struct client *)((char *)op - offsetof(struct client, op));
-}
 
 /* ---- the table ---- */
 

@@ -5,17 +5,11 @@
  *	PORT   -> the configuration
  */
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "control/control.h"
 #include "shm/cmd.h"
 #include "shm/record.h"
-
-static struct client *client_of(struct op *op)
-{
-	return (struct client *)((char *)op - offsetof(struct client, op));
-}
 
 /* ---- OPTION ---- */
 
@@ -90,22 +84,16 @@ static void info_default(struct client *cl)
 
 void info_request(struct client *cl, const struct ctl_request *req)
 {
-	struct control *c = cl->control;
-	uint32_t engine = handle_engine(req->info.sock);
 	struct mail m = { .type = MAIL_INFO };
 
 	if (req->info.sock == HANDLE_NONE) {
 		info_default(cl);
 		return;
 	}
-	if (engine >= c->engine_count) {
-		client_fail(cl, ENOENT, "there is no such socket");
-		return;
-	}
 	m.info.sock = req->info.sock;
 	m.info.client = cl->slot;
 	m.info.out = &cl->op_info;
-	op_ask(c, &cl->op, engine, &m, info_done);
+	client_ask_owner(cl, req->info.sock, ENOENT, &m, info_done);
 }
 
 /* ---- PORT ---- */

@@ -169,32 +169,6 @@ static const int deadly[] = {
 	SCMP_SYS(userfaultfd), SCMP_SYS(open_by_handle_at),
 };
 
-static int add_sockets(scmp_filter_ctx f)
-{
-	static const unsigned int families[] = { AF_UNIX, AF_INET, AF_INET6,
-						 AF_NETLINK };
-	int rc = 0;
-
-	for (size_t i = 0; i < CALLS(families) && !rc; i++)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_EQ, families[i], 0));
-	return rc;
-}
-
-/* Maps that we have a descriptor of; no program is loaded any more. */
-static int add_bpf(scmp_filter_ctx f)
-{
-	static const unsigned int commands[] = {
-		BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM,
-		BPF_MAP_GET_NEXT_KEY };
-	int rc = 0;
-
-	for (size_t i = 0; i < CALLS(commands) && !rc; i++)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-				      SCMP_A0(SCMP_CMP_EQ, commands[i], 0));
-	return rc;
-}
-
 static int add_memory(scmp_filter_ctx f)
 {
 	int rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
@@ -207,18 +181,45 @@ static int add_memory(scmp_filter_ctx f)
 	return rc;
 }
 
-static int add_rules(scmp_filter_ctx f)
+static int add_calls(scmp_filter_ctx f, uint32_t action, const int *calls,
+		     size_t count)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < CALLS(allowed) && !rc; i++)
-		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
-	for (size_t i = 0; i < CALLS(deadly) && !rc; i++)
-		rc = seccomp_rule_add(f, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
+	for (size_t i = 0; i < count && !rc; i++)
+		rc = seccomp_rule_add(f, action, calls[i], 0);
+	return rc;
+}
+
+/* socket() and bpf(), by their first argument. */
+static int add_first(scmp_filter_ctx f, int call, const unsigned int *first,
+		     size_t count)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < count && !rc; i++)
+		rc = seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 1,
+				      SCMP_A0(SCMP_CMP_EQ, first[i], 0));
+	return rc;
+}
+
+static int add_rules(scmp_filter_ctx f)
+{
+	static const unsigned int families[] = { AF_UNIX, AF_INET, AF_INET6,
+						 AF_NETLINK };
+	/* Maps that we have a descriptor of; no program is loaded any more. */
+	static const unsigned int commands[] = {
+		BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM,
+		BPF_MAP_GET_NEXT_KEY };
+	int rc = add_calls(f, SCMP_ACT_ALLOW, allowed, CALLS(allowed));
+
 	if (!rc)
-		rc = add_sockets(f);
+		rc = add_calls(f, SCMP_ACT_KILL_PROCESS, deadly, CALLS(deadly));
 	if (!rc)
-		rc = add_bpf(f);
+		rc = add_first(f, SCMP_SYS(socket), families,
+			       CALLS(families));
+	if (!rc)
+		rc = add_first(f, SCMP_SYS(bpf), commands, CALLS(commands));
 	if (!rc)
 		rc = add_memory(f);
 	return rc;

@@ -3,6 +3,7 @@
  *
  * The only file under engine/ that reads a clock.
  */
+#include "base/line.h"
 #include "engine/engine.h"
 
 #include <errno.h>
@@ -286,10 +287,9 @@ int engine_open(struct engine **out, const struct engine_config *cfg,
 
 	if (!config_ok(cfg))
 		return -EINVAL;
-	e = aligned_alloc(64, (sizeof(*e) + 63) & ~(size_t)63);
+	e = line_alloc(sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	memset(e, 0, sizeof(*e));
 	e->cfg = *cfg;
 	e->cfg.tcp.engine = cfg->index;
 	e->cfg.tcp.engines = cfg->count;

@@ -1,3 +1,4 @@
+#include "base/line.h"
 #include "engine/mailbox.h"
 
 #include <errno.h>
@@ -63,10 +64,9 @@ int mailbox_open(struct mailbox **out, uint32_t senders, uint32_t slots)
 	if (senders == 0 || senders > SENDERS_MAX || slots == 0 ||
 	    (slots & (slots - 1)))
 		return -EINVAL;
-	m = aligned_alloc(LINE, (bytes + LINE - 1) & ~(size_t)(LINE - 1));
+	m = line_alloc(bytes);
 	if (!m)
 		return -ENOMEM;
-	memset(m, 0, bytes);
 	m->slots = calloc((size_t)senders * slots, sizeof(*m->slots));
 	m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (!m->slots || m->fd < 0) {

@@ -32,6 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/line.h"
 #include "base/log.h"
 #include "io/drivers.h"
 #include "io/port_psio.h"
@@ -464,11 +465,10 @@ static int agree_on_mtu(struct psio_port *p, const char *netdev,
 
 static int make_queue(struct psio_port *p, uint16_t index)
 {
-	struct psio_queue *q = aligned_alloc(64, (sizeof(*q) + 63) & ~63ul);
+	struct psio_queue *q = line_alloc(sizeof(*q));
 
 	if (!q)
 		return -ENOMEM;
-	memset(q, 0, sizeof(*q));
 	q->q.port = &p->port;
 	q->q.index = index;
 	q->p = p;

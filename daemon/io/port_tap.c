@@ -34,6 +34,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/line.h"
 #include "io/drivers.h"
 
 #define FRAMES_LOG2	10u		/* a queue, default */
@@ -332,13 +333,12 @@ static int open_fd(struct tap_queue *q, const struct port_config *cfg,
 static int make_queue(struct tap_port *p, uint16_t index,
 		      const struct port_config *cfg, char *err)
 {
-	struct tap_queue *q = aligned_alloc(64, sizeof(*q));
+	struct tap_queue *q = line_alloc(sizeof(*q));
 
 	snprintf(err, PORT_ERR_BYTES, "port %s: no memory for %u frames",
 		 cfg->name, p->frames);
 	if (!q)
 		return -ENOMEM;
-	memset(q, 0, sizeof(*q));
 	q->q.port = &p->port;
 	q->q.index = index;
 	q->p = p;

@@ -7,6 +7,7 @@
  * their order.  All randomness comes from one splitmix64 stream, drawn only
  * where an impairment is switched on.
  */
+#include "base/line.h"
 #include "port_wire.h"
 
 #include <errno.h>
@@ -374,11 +375,10 @@ static const struct port_ops wire_ops = {
 static int make_queue(struct wire *w, int end, uint16_t index)
 {
 	struct port *p = &w->side[end].port;
-	struct wire_queue *q = aligned_alloc(64, sizeof(*q));
+	struct wire_queue *q = line_alloc(sizeof(*q));
 
 	if (!q)
 		return -ENOMEM;
-	memset(q, 0, sizeof(*q));
 	q->heap = calloc(w->cfg.frames, sizeof(*q->heap));
 	if (!q->heap) {
 		free(q);

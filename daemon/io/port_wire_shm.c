@@ -35,6 +35,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/line.h"
 #include "io/drivers.h"
 #include "io/finish.h"
 #include "io/wire_file.h"
@@ -489,11 +490,10 @@ static void attach_rings(struct shm_queue *q)
 
 static int make_queue(struct shm_port *p, uint16_t index)
 {
-	struct shm_queue *q = aligned_alloc(64, sizeof(*q));
+	struct shm_queue *q = line_alloc(sizeof(*q));
 
 	if (!q)
 		return -ENOMEM;
-	memset(q, 0, sizeof(*q));
 	q->q.port = &p->port;
 	q->q.index = index;
 	q->p = p;

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/line.h"
 #include "base/log.h"
 #include "io/port_xdp.h"
 
@@ -86,11 +87,10 @@ static int join_owner(struct xdp_queue *q)
 	    handover_init(&q->back, 2 * p->per_queue))
 		return -ENOMEM;
 	if (!o->client_count) {
-		o->bell = aligned_alloc(64, sizeof(*o->bell));
+		o->bell = line_alloc(sizeof(*o->bell));
 		o->bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		if (!o->bell || o->bell_fd < 0)
 			return -ENOMEM;
-		memset(o->bell, 0, sizeof(*o->bell));
 	}
 	o->clients[o->client_count++] = q;
 	return 0;
@@ -99,11 +99,10 @@ static int join_owner(struct xdp_queue *q)
 static int make_queue(struct xdp_port *p, uint16_t index, uint16_t queues)
 {
 	const uint32_t devq = p->dev.rx_queues;
-	struct xdp_queue *q = aligned_alloc(64, sizeof(*q));
+	struct xdp_queue *q = line_alloc(sizeof(*q));
 
 	if (!q)
 		return -ENOMEM;
-	memset(q, 0, sizeof(*q));
 	q->q.port = &p->port;
 	q->q.index = index;
 	q->p = p;

@@ -19,10 +19,17 @@ browse()
 		--no-first-run --user-data-dir="$TMP/chromium" --window-size=1000,900 \
 		--timeout=8000 "$@" http://127.0.0.1:9477/ 2>"$TMP/chromium.log"
 }
-browse --virtual-time-budget=6000 --dump-dom >"$TMP/dom" || fail "chromium"
-for what in 'epserver' '<polyline' '<rect' 'id="state">pid [0-9]' '>bit/s out<' '>engine<' '[0-9] samples<'; do
-	grep -q -- "$what" "$TMP/dom" || { head -c 2000 "$TMP/dom"; fail "the page does not show $what"; }
-done
+# On a busy machine the page's seconds bring too few answers: once more then.
+shows()
+{
+	browse --virtual-time-budget=6000 --dump-dom >"$TMP/dom" || fail "chromium"
+	for what in 'epserver' '<polyline' '<rect' 'id="state">pid [0-9]' \
+		    '>bit/s out<' '>engine<' '[0-9] samples<'; do
+		grep -q -- "$what" "$TMP/dom" || return 1
+	done
+}
+shows || shows || shows || {
+	head -c 2000 "$TMP/dom"; fail "the page does not show $what"; }
 pass "throughput, engines, programs, round-trip times"
 browse --virtual-time-budget=8000 --screenshot="$TMP/shot.png" || fail "no picture"
 [ -s "$TMP/shot.png" ] || fail "no picture"

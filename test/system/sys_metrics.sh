@@ -11,6 +11,9 @@ mtcpd_conf d 2 <<EOF
 listen = 127.0.0.1:9477
 textfile = $TMP/text/mtcpd.prom
 textfile_interval_s = 1
+[policy each]
+per = user
+connections = 1000
 EOF
 mtcpd_start d
 www
@@ -19,6 +22,16 @@ serve "$TMP/www"
 http() { path=$1; shift; ip netns exec "$NS_D" curl -sf -m 10 "$@" "http://127.0.0.1:9477$path"; }
 http /metrics >"$TMP/first" || fail "no /metrics"
 for i in 1 2 3 4 5 6 7 8 9 10; do fetch / -o /dev/null || fail "fetch"; done
+in_bg sink "$NS_P" python3 -c 'import socket
+s = socket.create_server(("", 9000))
+while True: s.accept()'
+sinks() { in_peer ss -ltn | grep -q ':9000 '; }
+wait_until 50 sinks || fail "no sink"
+in_daemon timeout 20 "$(bin asker)" "$(app_conf 100)" connect "$IP_P" 9000 \
+	>"$TMP/asked" 2>&1
+grep -q 'connect: ok' "$TMP/asked" || fail "$(cat "$TMP/asked")"
+left_again() { [ "$(clients d)" = 1 ]; }
+wait_until 50 left_again || fail "the program stays"
 http /metrics >"$TMP/metrics" || fail "no /metrics"
 promtool check metrics <"$TMP/metrics" >"$TMP/lint" 2>&1 || {
 	head -5 "$TMP/lint"; fail "promtool check metrics"; }
@@ -59,6 +72,9 @@ total = lambda s, n: sum(v for k, v in s.items() if k.startswith(n + "{"))
 assert total(now, "mtcpd_tcp_passive_opens_total") - total(old, "mtcpd_tcp_passive_opens_total") == 10
 assert total(now, "mtcpd_tcp_rtt_seconds_count") > total(old, "mtcpd_tcp_rtt_seconds_count")
 assert total(now, "mtcpd_engine_batch_frames_count") > 0
+assert total(now, "mtcpd_tcp_connect_seconds_count") - total(old, "mtcpd_tcp_connect_seconds_count") == 1
+assert now['mtcpd_policy_connections_max{policy="each",uid="0"}'] == 1000
+assert now['mtcpd_policy_programs{policy="each",uid="0"}'] == 1
 assert total(now, "mtcpd_engine_loop_seconds_count") > 0
 c = [k for k in now if k.startswith("mtcpd_client_out_bytes_total") and 'name="epserver"' in k]
 assert len(c) == 1 and now[c[0]] > 640, c

@@ -31,13 +31,6 @@ struct verb {
 	char *const *argv;		/* behind the verb */
 };
 
-static const char *str(const json_t *x, const char *name)
-{
-	const char *s = json_string_value(json_object_get(x, name));
-
-	return s ? s : "";
-}
-
 /* Asks; takes @request over.  The answer's data, or NULL after a message. */
 static json_t *talk(const struct verb *v, json_t *request)
 {
@@ -50,8 +43,8 @@ static json_t *talk(const struct verb *v, json_t *request)
 	answer = json_loads(line, 0, NULL);
 	data = json_incref(json_object_get(answer, "data"));
 	if (!data)
-		fprintf(stderr, "mtcpctl: %s\n", str(answer, "error")[0] ?
-			str(answer, "error") : "mtcpd's answer is no JSON");
+		fprintf(stderr, "mtcpctl: %s\n", text(answer, "error")[0] ?
+			text(answer, "error") : "mtcpd's answer is no JSON");
 	else if (v->json)
 		puts(line);
 	json_decref(answer);
@@ -59,9 +52,9 @@ static json_t *talk(const struct verb *v, json_t *request)
 	return data;
 }
 
-static int usage_of(const char *text)
+static int usage_of(const char *words)
 {
-	fprintf(stderr, "usage: mtcpctl %s\n", text);
+	fprintf(stderr, "usage: mtcpctl %s\n", words);
 	return 2;
 }
 
@@ -77,13 +70,13 @@ static void print_keys(const json_t *data)
 
 	table_begin(&t, 6, heads);
 	json_array_foreach(json_object_get(data, "keys"), i, x) {
-		table_add(&t, "%s", str(x, "key"));
-		table_add(&t, "%s", str(x, "value"));
-		table_add(&t, "%s", str(x, "default"));
-		table_add(&t, "%s", str(x, "unit"));
+		table_add(&t, "%s", text(x, "key"));
+		table_add(&t, "%s", text(x, "value"));
+		table_add(&t, "%s", text(x, "default"));
+		table_add(&t, "%s", text(x, "unit"));
 		table_add(&t, "%s", json_is_true(json_object_get(x, "live")) ?
 			  "live" : "restart");
-		table_add(&t, "%s", str(x, "allowed"));
+		table_add(&t, "%s", text(x, "allowed"));
 	}
 	table_end(&t);
 }
@@ -108,7 +101,7 @@ static int get_key(const struct verb *v)
 	data = talk(v, json_pack("{s:s,s:s,s:s}", "cmd", "config", "op", "get",
 				 "key", v->argv[1]));
 	if (data && !v->json)
-		puts(str(json_array_get(json_object_get(data, "keys"), 0),
+		puts(text(json_array_get(json_object_get(data, "keys"), 0),
 			 "value"));
 	json_decref(data);
 	return data ? 0 : 1;
@@ -124,8 +117,8 @@ static int set_key(const struct verb *v)
 				 "set", "key", v->argv[1], "value",
 				 v->argv[2]));
 	if (data && !v->json)
-		printf("%s = %s (was %s)\n", str(data, "key"),
-		       str(data, "value"), str(data, "was"));
+		printf("%s = %s (was %s)\n", text(data, "key"),
+		       text(data, "value"), text(data, "was"));
 	json_decref(data);
 	return data ? 0 : 1;
 }
@@ -150,9 +143,9 @@ static int diff(const struct verb *v)
 	}
 	table_begin(&t, 4, heads);
 	json_array_foreach(json_object_get(data, "differences"), i, x) {
-		table_add(&t, "%s", str(x, "key"));
-		table_add(&t, "%s", str(x, "running"));
-		table_add(&t, "%s", str(x, "file"));
+		table_add(&t, "%s", text(x, "key"));
+		table_add(&t, "%s", text(x, "running"));
+		table_add(&t, "%s", text(x, "file"));
 		table_add(&t, "%s", json_is_true(json_object_get(x, "live")) ?
 			  "live" : "restart");
 	}
@@ -172,8 +165,8 @@ static unsigned int changes_of(const json_t *data, struct conf_change *out)
 		if (!json_is_true(json_object_get(x, "live")) ||
 		    n == CHANGES_MAX)
 			continue;
-		out[n++] = (struct conf_change){ .key = str(x, "key"),
-						 .value = str(x, "running") };
+		out[n++] = (struct conf_change){ .key = text(x, "key"),
+						 .value = text(x, "running") };
 	}
 	return n;
 }
@@ -191,12 +184,12 @@ static int save(const struct verb *v)
 	if (!data)
 		return 1;
 	n = changes_of(data, changes);
-	rc = n ? conf_file_save(str(data, "file"), changes, n) : 0;
+	rc = n ? conf_file_save(text(data, "file"), changes, n) : 0;
 	if (rc < 0)
 		fprintf(stderr, "mtcpctl: %s cannot be written: %s\n",
-			str(data, "file"), strerror(-rc));
+			text(data, "file"), strerror(-rc));
 	else
-		printf("%s: %u value%s saved\n", str(data, "file"), n,
+		printf("%s: %u value%s saved\n", text(data, "file"), n,
 		       n == 1 ? "" : "s");
 	json_decref(data);
 	return rc < 0 ? 1 : 0;
@@ -232,7 +225,7 @@ static int reload(const struct verb *v)
 	json_t *data = talk(v, json_pack("{s:s}", "cmd", "reload"));
 
 	if (data && !v->json)
-		puts(str(data, "text"));
+		puts(text(data, "text"));
 	json_decref(data);
 	return data ? 0 : 1;
 }
@@ -310,7 +303,7 @@ static void policy_accounts(const json_t *all)
 	table_begin(&t, 9, heads);
 	json_array_foreach(all, i, x) {
 		uid = json_object_get(x, "uid");
-		table_add(&t, "%s", str(x, "policy"));
+		table_add(&t, "%s", text(x, "policy"));
 		if (json_is_integer(uid))
 			table_add(&t, "%lld", json_integer_value(uid));
 		else
@@ -340,9 +333,9 @@ static int policy(const struct verb *v)
 	}
 	table_begin(&t, 5, heads);
 	json_array_foreach(json_object_get(data, "policies"), i, x) {
-		table_add(&t, "%s", str(x, "name"));
-		table_add(&t, "%s", str(x, "user"));
-		table_add(&t, "%s", str(x, "group"));
+		table_add(&t, "%s", text(x, "name"));
+		table_add(&t, "%s", text(x, "user"));
+		table_add(&t, "%s", text(x, "group"));
 		table_add(&t, "%s", json_is_true(json_object_get(x, "attach")) ?
 			  "yes" : "no");
 		table_add(&t, "%lld", json_integer_value(
