@@ -4,7 +4,8 @@
  *
  * Attaches, maps, then writes random values all over the head and the rings
  * between random calls; attaches again when the kernel has stopped the queue.
- * Whatever happens, the kernel must live: the test looks at its log.
+ * Whatever happens, the kernel must live: the test looks at its log.  Where
+ * the time goes is said at the end, calls of each kind and the slowest.
  *
  * Use: ps_fuzz PATH ROUNDS SEED
  */
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "ps_ixgbe/ps_ring.h"
@@ -27,6 +29,28 @@ static uint32_t rnd(uint32_t below)
 {
 	state = state * 1664525u + 1013904223u;
 	return (state >> 8) % below;
+}
+
+enum kind { ATTACHING, CALLING, SYNCING, LEAVING, KINDS };
+static const char *const kind_names[KINDS] = { "attach", "call", "sync",
+	"leave" };
+static struct { double all, most; long n; } spent[KINDS];
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void spend(enum kind k, double since)
+{
+	double took = now() - since;
+
+	spent[k].all += took;
+	spent[k].most = took > spent[k].most ? took : spent[k].most;
+	spent[k].n++;
 }
 
 struct victim {
@@ -109,35 +133,69 @@ static void hostile_call(struct victim *v)
 	}
 }
 
+static void leave(struct victim *v)
+{
+	double t = now();
+
+	munmap(v->head, v->a.head_bytes);
+	if (rnd(2))
+		ioctl(v->fd, PS_IOC_DETACH);
+	close(v->fd);
+	spend(LEAVING, t);
+}
+
+/* One round; false when the kernel has stopped the queue. */
+static int attack(struct victim *v)
+{
+	struct ps_sync s;
+	double t;
+	int r;
+
+	hostile_ring(v);
+	if (!rnd(8)) {
+		t = now();
+		hostile_call(v);
+		spend(CALLING, t);
+	}
+	t = now();
+	r = ioctl(v->fd, PS_IOC_SYNC, &s);
+	spend(SYNCING, t);
+	return r == 0;
+}
+
+static int attach_again(struct victim *v, const char *path)
+{
+	double t = now();
+	int r = attach(v, path);
+
+	spend(ATTACHING, t);
+	if (r < 0)
+		perror("ps_fuzz: attach");
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct victim v = { .fd = -1 };
-	struct ps_sync s;
 	long rounds = argc > 2 ? atol(argv[2]) : 1000, broken = 0, bad = 0;
 
 	state = argc > 3 ? (uint32_t)atoi(argv[3]) : 1;
-	if (argc < 2 || attach(&v, argv[1]) < 0) {
-		perror("ps_fuzz: attach");
+	if (argc < 2 || attach_again(&v, argv[1]) < 0)
 		return 1;
-	}
 	for (long i = 0; i < rounds; i++) {
-		hostile_ring(&v);
-		if (!rnd(8))
-			hostile_call(&v);
-		if (ioctl(v.fd, PS_IOC_SYNC, &s) == 0)
+		if (attack(&v))
 			continue;
 		broken++;
 		bad += (long)(((struct ps_head *)v.head)->bad_slots & 0xffffff);
-		munmap(v.head, v.a.head_bytes);
-		if (rnd(2))
-			ioctl(v.fd, PS_IOC_DETACH);
-		close(v.fd);
-		if (attach(&v, argv[1]) < 0) {
-			perror("ps_fuzz: attach again");
+		leave(&v);
+		if (attach_again(&v, argv[1]) < 0)
 			return 1;
-		}
 	}
-	printf("ps_fuzz: %ld rounds, %ld queues stopped, %ld bad slots\n",
+	printf("ps_fuzz: %ld rounds, %ld queues stopped, %ld bad slots; ms",
 	       rounds, broken, bad);
+	for (int k = 0; k < KINDS; k++)
+		printf(", %s %.0f in %ld, most %.1f", kind_names[k],
+		       spent[k].all * 1e3, spent[k].n, spent[k].most * 1e3);
+	putchar('\n');
 	return 0;
 }
