@@ -91,6 +91,7 @@ struct client {
 	char text[256];			/* mtcp_error_text() */
 	uint64_t family;		/* of the last attachment; 0: none */
 	struct fork_plan *plan;		/* for the child that is being made */
+	struct image *image;		/* sockets of who executed us, or NULL */
 	struct mtcp_context *contexts[CONTEXTS_MAX];	/* by cpu; never freed */
 };
 extern struct client the_client;
@@ -167,6 +168,7 @@ struct sockids {
 	uint32_t count;			/* ids are 0 .. count - 1 */
 	uint32_t free_head, free_tail;	/* FIFO: an id rests before its reuse */
 	uint32_t used;
+	uint32_t wanted;		/* the next one's id + 1; 0: any */
 };
 
 int sockids_init(struct sockids *t, uint32_t count);
@@ -646,6 +648,13 @@ bool conn_export(struct mtcp_context *x, const struct conn *c,
 int conn_import(struct mtcp_context *x, const struct conn_state_record *in);
 /* Waits for what was asked for. */
 void conns_settle(struct mtcp_context *x);
+
+/* ---- image.c: mtcp_execve() ---- */
+
+/* In the new image: what the last one left, if it did; the_client.now. */
+void image_adopt(void);
+/* The sockets that context @x of the old image had. */
+void image_import(struct mtcp_context *x);
 
 /* ---- sockinfo.c: what is asked of the daemon ---- */
 

@@ -471,8 +471,10 @@ MTCP_PUBLIC mctx_t mtcp_create_context(int cpu)
 	if (!x)
 		return NULL;
 	err = ctx_join(x, true);
-	if (!err)
+	if (!err) {
+		image_import(x);
 		return x;
+	}
 	fprintf(stderr, "mtcp: no context for core %d: %s\n", cpu,
 		the_client.text[0] ? the_client.text : strerror(-err));
 	mtcp_destroy_context(x);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,6 +46,8 @@ static int init(const char *config_file)
 	}
 	the_settings = s;
 	mention_files();
+	if (!the_client.now)
+		image_adopt();
 	err = attach_get(&at, true);
 	if (err) {
 		fprintf(stderr, "mtcp: %s\n", the_client.text);
@@ -91,6 +94,8 @@ MTCP_PUBLIC void mtcp_destroy()
 	at = c->now;
 	c->now = NULL;
 	c->inited = false;
+	free(c->image);
+	c->image = NULL;
 	pthread_mutex_unlock(&c->lock);
 	if (at)
 		attach_put(at);

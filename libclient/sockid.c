@@ -29,11 +29,44 @@ void sockids_fini(struct sockids *t)
 	*t = (struct sockids){ 0 };
 }
 
+/* Off the free list, where it is somewhere. */
+static void unlist(struct sockids *t, uint32_t id)
+{
+	uint32_t before = NONE, at = t->free_head;
+
+	while (at != id) {
+		before = at;
+		at = t->slot[at].next;
+	}
+	if (before == NONE)
+		t->free_head = t->slot[id].next;
+	else
+		t->slot[before].next = t->slot[id].next;
+	if (t->free_tail == id)
+		t->free_tail = before;
+}
+
+/* This one and no other: sockets of an older image keep their ids. */
+static uint32_t take_wanted(struct sockids *t, uint32_t id)
+{
+	t->wanted = 0;
+	if (id >= t->count)
+		return NONE;
+	while (t->used <= id)
+		sockid_free(t, t->used++);
+	if (t->slot[id].type != SLOT_FREE)
+		return NONE;
+	unlist(t, id);
+	return id;
+}
+
 /* Ids never used come first: all of them rested longer than any freed one. */
 static uint32_t take_free(struct sockids *t)
 {
 	uint32_t id;
 
+	if (t->wanted)
+		return take_wanted(t, t->wanted - 1);
 	if (t->used < t->count)
 		return t->used++;
 	id = t->free_head;

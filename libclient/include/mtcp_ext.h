@@ -90,6 +90,15 @@ uint32_t mtcp_client_id(mctx_t mctx);
  */
 pid_t mtcp_fork(void);
 
+/*
+ * execve() of a program that uses this library too: open connections and
+ * listeners go along.  Its mtcp_init() attaches to nothing new, and
+ * mtcp_create_context() finds the sockets of this image's context of that cpu,
+ * under the same ids; epoll sets, pipes and connects under way do not go along.
+ * The calls of other threads must be over.  Returns -1 with errno, or not.
+ */
+int mtcp_execve(const char *path, char *const argv[], char *const envp[]);
+
 /* The last error of attaching, as a sentence; "" if none. */
 const char *mtcp_error_text(void);
 

@@ -71,6 +71,32 @@ static void bad_ids_name_nothing(void **state)
 	sockids_fini(&t);
 }
 
+/* An older image's ids come back, in whatever order; the others are as ever. */
+static void wanted_ids(void **state)
+{
+	struct sockids t;
+
+	(void)state;
+	assert_int_equal(sockids_init(&t, 6), 0);
+	t.wanted = 4 + 1;
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), 4);
+	t.wanted = 1 + 1;
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), 1);
+	t.wanted = 4 + 1;
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), -EMFILE);
+	t.wanted = 6 + 1;
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), -EMFILE);
+	t.wanted = 3 + 1;		/* the tail of the free ones */
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), 3);
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), 5);
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), 0);
+	sockid_free(&t, 3);
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), 2);
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), 3);
+	assert_int_equal(sockid_alloc(&t, SLOT_STREAM, 0), -EMFILE);
+	sockids_fini(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -78,6 +104,7 @@ int main(void)
 		cmocka_unit_test(reuse_is_fifo),
 		cmocka_unit_test(fresh_before_freed),
 		cmocka_unit_test(bad_ids_name_nothing),
+		cmocka_unit_test(wanted_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
