@@ -31,6 +31,7 @@ static _Alignas(64) struct home homes[HOMES_MAX];
 static uint32_t limit = 1;
 static _Atomic uint32_t threads;	/* that have a home */
 static _Atomic bool any;
+static _Atomic uint32_t first_home;	/* that has a context, if any has */
 static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
 
 __thread bool inside __attribute__((tls_model("initial-exec")));
@@ -54,7 +55,12 @@ uint32_t home_self(void)
 		own = 1 + atomic_fetch_add_explicit(&threads, 1,
 						    memory_order_relaxed) %
 			  limit;
-	return homes[own - 1].refused ? 0 : own - 1;
+	return homes[own - 1].refused ? first_home : own - 1;
+}
+
+uint32_t home_first(void)
+{
+	return first_home;
 }
 
 bool context_any(void)
@@ -267,13 +273,16 @@ struct mtcp_context *home_open(uint32_t home)
 	}
 	pthread_mutex_lock(&opening);
 	x = context_open(home);
+	if (x && !any) {
+		first_home = home;
+		atomic_store_explicit(&any, true, memory_order_release);
+	}
 	pthread_mutex_unlock(&opening);
-	if (!x && home && errno == EMFILE)
+	if (!x && any && errno == EMFILE)
 		h->refused = true;	/* [limits] contexts */
 	if (!x)
 		return NULL;
 	atomic_store_explicit(&h->x, x, memory_order_release);
-	atomic_store_explicit(&any, true, memory_order_release);
 	wait_new_bell();
 	return x;
 }

@@ -203,6 +203,8 @@ void homes_start(uint32_t count);
 uint32_t home_limit(void);
 /* This thread's. */
 uint32_t home_self(void);
+/* The first that had a context; others may be refused one. */
+uint32_t home_first(void);
 /* Has the process a context? */
 bool context_any(void);
 /* The home's; NULL: none yet. */

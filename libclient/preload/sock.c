@@ -203,6 +203,24 @@ PUBLIC int bind(int fd, const struct sockaddr *sa, socklen_t len)
 	return real()->bind(fd, sa, len);
 }
 
+/* The lock of where @fd's socket will be.  If mtcpd gives that home no context,
+ * one that has one takes it, and shares a lock with the sets that it is in. */
+static uint32_t lock_opened(int fd)
+{
+	uint32_t home = table_lock_place(fd);
+	struct file *f;
+
+	if (home_open(home) || home == home_first())
+		return home;
+	home_unlock();
+	home_bring(fd, home_first());
+	home = table_lock_place(fd);
+	f = table_at(fd);
+	if (f && home_is_held(home_first()))
+		f->home = (uint8_t)home_first();
+	return f ? f->home : home;
+}
+
 static int do_listen(int fd, int backlog, const struct sockaddr_in *in,
 		     bool six, uint32_t home)
 {
@@ -250,7 +268,7 @@ PUBLIC int listen(int fd, int backlog)
 	if (real()->listen(fd, backlog))
 		return -1;
 	bound_to(fd, &in);
-	err = do_listen(fd, backlog, &in, six, table_lock_place(fd));
+	err = do_listen(fd, backlog, &in, six, lock_opened(fd));
 	home_unlock();
 	explain(fd, "listen", &in, !err, err ? mtcp_error_text() : why);
 	return err && policy_fallback() ? 0 : err;
@@ -375,7 +393,7 @@ PUBLIC int connect(int fd, const struct sockaddr *sa, socklen_t len)
 	explain(fd, "connect", &in, ours, why);
 	if (!ours)
 		return real()->connect(fd, sa, len);
-	home = table_lock_place(fd);
+	home = lock_opened(fd);
 	if (!home_open(home) && policy_fallback()) {
 		home_unlock();
 		return real()->connect(fd, sa, len);

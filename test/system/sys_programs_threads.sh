@@ -9,11 +9,11 @@ MTCP_RUN_CONTEXTS=4
 export MTCP_RUN_CONTEXTS
 begin
 
-# contexts NAME FEW - the program has so many at mtcpd, and no more than it may
+# contexts NAME FEW [MANY] - the program has so many at mtcpd
 contexts()
 {
 	n=$(ctl d --json clients | json 'max(c["contexts"] for c in d)')
-	[ "$n" -ge "$2" ] && [ "$n" -le $MTCP_RUN_CONTEXTS ] ||
+	[ "$n" -ge "$2" ] && [ "$n" -le "${3:-$MTCP_RUN_CONTEXTS}" ] ||
 		fail "$1: $n contexts, not $2"
 }
 
@@ -192,6 +192,108 @@ END
 	end "haproxy, 3 threads, 4 contexts" "both sides on mtcpd" 83
 }
 
+# A thread has a listener of the same port, and an epoll set, of its own.
+row_reuseport()
+{
+	cat >"$TMP/r.py" <<'END'
+import select, socket, threading
+def serve(l):
+    ep = select.epoll()
+    ep.register(l, select.EPOLLIN)
+    conns = {}
+    while True:
+        for fd, bits in ep.poll():
+            if fd == l.fileno():
+                s, _ = l.accept()
+                conns[s.fileno()] = s
+                ep.register(s, select.EPOLLIN)
+                continue
+            d = conns[fd].recv(65536)
+            if d:
+                conns[fd].sendall(d)
+            else:
+                ep.unregister(fd)
+                conns.pop(fd).close()
+def start():
+    l = socket.socket()
+    l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    l.bind(("", 88))
+    l.listen(64)
+    serve(l)
+for k in range(3):
+    threading.Thread(target=start).start()
+END
+	run reuseport python3 "$TMP/r.py"
+	wait_until 50 at_port 88 || fail "reuseport: no answer"
+	sleep 0.5
+	contexts reuseport 3
+	echoes 88 20 300000 || fail "reuseport: wrong echo"
+	end "SO_REUSEPORT, a listener a thread" "20 connections, exact echoes" 88
+}
+
+# restart_d - mtcpd's configuration has changed
+restart_d()
+{
+	kill "$MTCPD_PID_d"
+	wait_until 100 gone "$MTCPD_PID_d" || fail "mtcpd does not end"
+	sleep 1		# its threads let go of the pid file a little later
+	mtcpd_start d
+}
+
+# Each of four threads fetches by libcurl's way: connect, then wait for it.
+row_limit()
+{
+	kernel_web
+	cat >"$TMP/fetch.py" <<'END'
+import errno, select, socket, sys, threading
+good = []
+def get(early):
+    ep = select.epoll()
+    for i in range(10):
+        s = socket.socket()
+        s.setblocking(False)
+        if early:
+            ep.register(s, select.EPOLLOUT | select.EPOLLONESHOT)
+        if s.connect_ex((sys.argv[1], 8001)) != errno.EINPROGRESS:
+            return
+        (ep.modify if early else ep.register)(s, select.EPOLLOUT)
+        ep.poll(10)
+        s.setblocking(True)
+        s.sendall(b"GET /big HTTP/1.0\r\n\r\n")
+        n = 0
+        while x := s.recv(65536):
+            n += len(x)
+        if n < 3000000:
+            return
+        s.close()
+    good.append(1)
+t = [threading.Thread(target=get, args=(k % 2,)) for k in range(4)]
+[x.start() for x in t]
+[x.join() for x in t]
+sys.exit(len(good) != 4)
+END
+	for n in 1 2; do
+		cp "$TMP/d.conf" "$TMP/d.conf.was"
+		printf '[limits]\ncontexts = %s\n' $n >>"$TMP/d.conf"
+		restart_d
+		mv "$TMP/d.conf.was" "$TMP/d.conf"
+		in_daemon timeout 60 "$(bin mtcp-run)" -- \
+			python3 "$TMP/fetch.py" "$IP_P" >"$TMP/fetch.log" 2>&1 ||
+			fail "limit: $n contexts: fetch gives $?: $(tail -n 3 \
+				"$TMP/fetch.log")"
+		grep -q "may have $n contexts" "$TMP/fetch.log" ||
+			fail "limit: it did not say what it lacked"
+		run passer "$(bin passer)" 87 3 50000
+		wait_until 50 at_port 87 || fail "passer: no answer"
+		echoes 87 6 500000 || fail "limit: wrong echo"
+		contexts limit $n $n
+		kill -9 "$RUN_PID"
+	done
+	restart_d
+	row_ok "threads, [limits] contexts = 1 and 2" \
+		"connect and serve with what there is"
+}
+
 row_wrk()
 {
 	command -v wrk >/dev/null || return 0
@@ -215,5 +317,5 @@ END
 	row_ok "wrk -t 2, a context each" "no errors"
 }
 
-[ $# -gt 0 ] || set -- numbers threads passer memcached haproxy wrk
+[ $# -gt 0 ] || set -- numbers threads passer memcached haproxy reuseport limit wrk
 rows "$@"
