@@ -24,6 +24,12 @@ static int wait_for(const struct ps_port *p, u32 reg, u32 mask, u32 want,
 	return -ETIMEDOUT;
 }
 
+/* By the clock: msleep() counts ticks; late ones then come several at once. */
+static void settle(unsigned int ms)
+{
+	usleep_range(ms * 1000, ms * 1100);
+}
+
 /* A device that is not there any more reads as all ones. */
 bool ps_hw_pulled(const struct ps_port *p)
 {
@@ -135,7 +141,7 @@ int ps_hw_reset(struct ps_port *p)
 		dev_err(dev, "reset does not end\n");
 		return -ETIMEDOUT;
 	}
-	msleep(50);
+	settle(50);
 	ps_hw_mask(p);
 	if (!(ps_rd(p, EEC) & EEC_PRESENT) ||
 	    wait_for(p, EEC, EEC_AUTO_READ, EEC_AUTO_READ, 500) < 0) {
@@ -335,7 +341,7 @@ int ps_hw_stop(struct ps_port *p)
 	master_disable(p);
 	ps_wr(p, CTRL, ps_rd(p, CTRL) | CTRL_RST);
 	r = wait_for(p, CTRL, CTRL_RST, 0, 50);
-	msleep(20);			/* 4.6.3.2: nothing is touched for 10 ms */
+	settle(20);			/* 4.6.3.2: nothing is touched for 10 ms */
 	return r;
 }
 
