@@ -18,6 +18,9 @@ connections = 6
 [policy small]
 user = daemon
 memory = 24M
+[policy team]
+group = games
+connections = 3
 [policy each]
 per = user
 connections = 2
@@ -235,6 +238,26 @@ wait_until 150 more || fail "it gets no more: $(ctl d clients)"
 kill "$two"
 wait_until 150 none_of small || fail "$(ctl d policy)"
 pass "two programs share memory: ENOMEM to a third; what one leaves another gets"
+
+# A policy by group: its members together, whoever they are.
+games=$(getent group games | cut -d: -f3)
+# member UID LOG WORDS... - asker as a user who is in the group besides
+member()
+{
+	uid=$1 log=$2
+	shift 2
+	: >"$TMP/$log.log"
+	app "$log" setpriv --reuid "$uid" --regid "$uid" --groups "$games" \
+		"$(bin asker)" "$conf" "$@"
+}
+# shellcheck disable=SC2086
+member 60003 m1 $c $c hold 30
+expect m1 'attach: ok connect: ok connect: ok'
+# shellcheck disable=SC2086
+member 60004 m2 $c $c hold 30
+expect m2 'attach: ok connect: ok connect: EMFILE'
+[ "$(of_account team programs)" = 2 ] || fail "$(ctl d policy)"
+pass "a policy by group: two users of it share its connections"
 
 # per = user: each has the number for itself.
 # shellcheck disable=SC2086

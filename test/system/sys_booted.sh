@@ -238,6 +238,15 @@ inside systemd-run -q --unit=web -p User=web -p Restart=no \
 serves() { fetch / -o /dev/null; }
 wait_until 100 serves || fail "no page: $(inside journalctl -u web -n 20)"
 pass "a page served to the peer, by a user of the group mtcpd"
+# Who is not in the group gets no further than the socket.
+! inside setpriv --reuid nobody --regid nogroup --clear-groups \
+	timeout 10 epserver -p /srv/www -f /srv/app.conf >"$TMP/nobody.log" 2>&1 ||
+	fail "a user outside the group attaches"
+grep -q 'Permission denied' "$TMP/nobody.log" || fail "outside the group: no word of it"
+! inside setpriv --reuid nobody --regid nogroup --clear-groups \
+	mtcpctl stats >"$TMP/nobody.log" 2>&1 ||
+	fail "a user outside the group looks in"
+pass "a user outside the group may neither attach nor look in"
 
 in_peer timeout 60 ab -q -t 4 -n 100000000 -c 20 "http://$IP_D/" \
 	>"$TMP/ab.log" 2>&1 &
