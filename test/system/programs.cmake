@@ -17,7 +17,10 @@ system_test(programs_clients 300 sys_programs_clients)
 system_test(programs_web 400 sys_programs_web)
 system_test(programs_data 300 sys_programs_data)
 system_test(programs_traps 240 sys_programs_traps)
-system_test(programs_threads 240 sys_programs_threads)
+system_test(programs_threads 240 sys_programs_threads
+  numbers threads passer memcached wrk)
+system_test(programs_threads_2 240 sys_programs_threads
+  haproxy reuseport limit)
 add_executable(passer ${CMAKE_CURRENT_LIST_DIR}/passer.c)
 target_compile_definitions(passer PRIVATE _GNU_SOURCE)
 target_compile_options(passer PRIVATE -Wall -Wextra)

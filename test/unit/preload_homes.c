@@ -656,6 +656,87 @@ static void one_poll_for_all(void **state)
 	}
 }
 
+/* ---- all at once ---- */
+
+#define TURNS	1500
+
+static void read_some(struct worker *w, int i, unsigned int most)
+{
+	char bytes[64];
+	ssize_t n;
+
+	if (pthread_mutex_trylock(&reading[i]))
+		return;
+	n = recv(fds[i], bytes, 1 + most % sizeof(bytes), MSG_DONTWAIT);
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		w->ok = false;
+	for (ssize_t b = 0; b < n; b++)
+		w->ok = w->ok && bytes[b] == (char)seen[i]++;
+	pthread_mutex_unlock(&reading[i]);
+}
+
+/* Sets, polls and reads of connections that others have in theirs. */
+static void *everything(void *arg)
+{
+	struct worker *w = arg;
+	unsigned int seed = (unsigned int)w->i + 77;
+	int ep = epoll_create1(0);
+
+	w->ok = true;
+	for (int turns = 0; w->ok && turns < TURNS; turns++) {
+		int i = 6 + rand_r(&seed) % 5, k = 6 + rand_r(&seed) % 5;
+		struct epoll_event ev = { .events = EPOLLIN };
+		struct pollfd p[2] = { { fds[i], POLLIN, 0 },
+				       { fds[k], POLLIN, 0 } };
+
+		switch (rand_r(&seed) % 5) {
+		case 0:
+			epoll_ctl(ep, EPOLL_CTL_ADD, fds[i], &ev);
+			break;
+		case 1:
+			epoll_ctl(ep, EPOLL_CTL_DEL, fds[i], NULL);
+			break;
+		case 2:
+			w->ok = epoll_wait(ep, &ev, 1, turns % 2) >= 0;
+			break;
+		case 3:
+			w->ok = poll(p, 2, turns % 2) >= 0;
+			break;
+		default:
+			read_some(w, i, seed);
+		}
+	}
+	close(ep);
+	return NULL;
+}
+
+static void everything_at_once(void **state)
+{
+	struct worker w[4] = { { .i = 0 }, { .i = 1 }, { .i = 2 }, { .i = 3 } };
+	char bytes[64];
+
+	(void)state;
+	for (int i = 6; i < 11; i++)
+		table_at(fds[i])->moves = 0;
+	for (int k = 0; k < 4; k++)
+		run_worker(&w[k], everything);
+	for (int n = 0; n < 300; n++) {
+		for (int i = 6; i < 11; i++)
+			give(i, 7);
+		usleep(500);
+	}
+	for (int k = 0; k < 4; k++)
+		join_worker(&w[k]);
+	for (int i = 6; i < 11; i++) {
+		ssize_t n;
+
+		while ((n = recv(fds[i], bytes, 64, MSG_DONTWAIT)) > 0)
+			for (ssize_t b = 0; b < n; b++)
+				assert_int_equal(bytes[b], (char)seen[i]++);
+		assert_int_equal(seen[i], wires[i].given);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -667,6 +748,7 @@ int main(void)
 		cmocka_unit_test(moves_beside_sleepers),
 		cmocka_unit_test(contention),
 		cmocka_unit_test(in_two_sets),
+		cmocka_unit_test(everything_at_once),
 		cmocka_unit_test(one_poll_for_all),
 	};
 
