@@ -17,12 +17,13 @@ static struct xmit_board *board(struct tcp_env *env, struct tcb *t)
 #define SURE_RECORDS	64u	/* a connection's, as long as there are any */
 #define STEPS_MAX	512u	/* of an ACK, along records that it passes */
 
-/* 0: none is left, or too few for one that has many. */
-static uint32_t new_record(struct tcp_env *env, struct xmit_board *b)
+/* 0: none is left, or too few for one that has many and can do without. */
+static uint32_t new_record(struct tcp_env *env, struct xmit_board *b,
+			   bool needed)
 {
 	uint32_t i = 0;
 
-	if (b->count < SURE_RECORDS ||
+	if (needed || b->count < SURE_RECORDS ||
 	    b->count < env->xmits.count - env->xmits.used)
 		i = pool_get(&env->xmits);
 	b->count += i != 0;
@@ -99,7 +100,9 @@ static bool in_flight(const struct xmit *r)
 static uint32_t append(struct tcp_env *env, struct xmit_board *b, seq_t seq,
 		       seq_t end, uint32_t us)
 {
-	uint32_t i = new_record(env, b);
+	/* one that is in flight may grow instead */
+	bool needed = !b->tail || !in_flight(at(env, b->tail));
+	uint32_t i = new_record(env, b, needed);
 
 	if (!i)
 		return 0;
@@ -160,11 +163,12 @@ void xmit_sent(struct tcp_env *env, struct tcb *t, seq_t seq, seq_t end)
 		xmit_forget(env, t);
 }
 
-bool xmit_split(struct tcp_env *env, struct tcb *t, uint32_t rec, seq_t where)
+static bool split(struct tcp_env *env, struct tcb *t, uint32_t rec, seq_t where,
+		  bool needed)
 {
 	struct xmit_board *b = board(env, t);
 	struct xmit *r = at(env, rec), *n;
-	uint32_t i = new_record(env, b);
+	uint32_t i = new_record(env, b, needed);
 
 	if (!i)
 		return false;
@@ -178,6 +182,11 @@ bool xmit_split(struct tcp_env *env, struct tcb *t, uint32_t rec, seq_t where)
 	if (in_flight(r))
 		link_after(env, b, i, rec);
 	return true;
+}
+
+bool xmit_split(struct tcp_env *env, struct tcb *t, uint32_t rec, seq_t where)
+{
+	return split(env, t, rec, where, true);
 }
 
 void xmit_resent(struct tcp_env *env, struct tcb *t, uint32_t rec)
@@ -392,12 +401,12 @@ static uint32_t sack_record(struct tcp_env *env, struct tcb *t, uint32_t i,
 		return at(env, i)->next;
 	}
 	if (left != at(env, i)->seq) {
-		if (!xmit_split(env, t, i, left))
+		if (!split(env, t, i, left, false))
 			return 0;
 		*before = i;
 		i = at(env, i)->next;
 	}
-	if (right != at(env, i)->end && !xmit_split(env, t, i, right))
+	if (right != at(env, i)->end && !split(env, t, i, right, false))
 		return 0;
 	mark(env, t, b, i, n);
 	*before = merge(env, b, *before, i);

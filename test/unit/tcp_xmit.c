@@ -474,6 +474,16 @@ static void shared(void **state)
 	assert_in_range(m.k.env->xmits.used, all / 2 - 1, all / 2 + 2);
 	assert_int_equal(m.t->sack, 1);
 	assert_int_equal(record(&m, board(&m)->tail)->end, m.t->snd_nxt);
+	/* what must go again may be cut, a report may not */
+	xmit_sacked(m.k.env, m.t, m.t->snd_nxt - 100, m.t->snd_nxt - 50,
+		    &(struct xmit_news){ 0 });
+	assert_int_equal(board(&m)->sacked, 0);
+	assert_true(xmit_split(m.k.env, m.t, board(&m)->tail,
+			       m.t->snd_nxt - 10));
+	/* and where nothing can grow, new data gets one */
+	xmit_lost(m.k.env, m.t, board(&m)->tail);
+	send_small(&m, 1, 10);
+	assert_int_equal(m.t->sack, 1);
 	m.t->snd_una = m.t->snd_nxt;
 	model_close(&m);
 }
