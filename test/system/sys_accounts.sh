@@ -5,6 +5,7 @@
 # notice nothing.
 set -u
 . "$(dirname "$0")/lib.sh"
+. "$SYS_DIR/programs_lib.sh"
 need setpriv curl
 sys_begin xdp
 www
@@ -166,7 +167,8 @@ for _ in range(3):
         os._exit(0)
 time.sleep(30)
 P
-as 65534 children "$(bin mtcp-run)" -- python3 "$TMP/children.py"
+as 65534 children env ${ASAN_LIB:+"LD_PRELOAD=$ASAN_LIB"} \
+	"$(bin mtcp-run)" -- python3 "$TMP/children.py"
 children=$BG_PID
 children_done() { [ "$(grep -c done "$TMP/children.log")" = 3 ]; }
 wait_until 150 children_done || fail "$(cat "$TMP/children.log")"
