@@ -19,6 +19,9 @@
 static unsigned int queues = 4;
 module_param(queues, uint, 0444);
 MODULE_PARM_DESC(queues, "queue pairs per port for users, 1 to 15");
+static bool named;
+module_param(named, bool, 0444);
+MODULE_PARM_DESC(named, "take only devices whose driver_override is ps_ixgbe");
 
 static irqreturn_t queue_irq(int irq, void *arg)
 {
@@ -262,6 +265,8 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 			pdev->device);
 		return -ENODEV;
 	}
+	if (named && !pdev->driver_override)
+		return -ENODEV;		/* some other driver's */
 	p = new_port(pdev);
 	if (!p)
 		return -ENOMEM;

@@ -12,6 +12,11 @@ CACHE = os.environ["MTCPD_DRIVER_CACHE"]
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+# The kernel's own driver and what it stands on; insmod where it is a module.
+IXGBE = ("for m in dca xfrm_algo libphy mdio_devres mdio ixgbe; do "
+         "[ -e /lib/$m.ko ] && insmod /lib/$m.ko; done; true")
+
+
 class Wire:
     """The host's end of a NIC's cable."""
 
@@ -128,6 +133,12 @@ class Guest:
         out = self.wait(f"DONE-{self.count}-".encode(), timeout)
         code = self.wait(b"-", 5)
         return int(code), out
+
+    def sh(self, command, timeout=30):
+        """What it prints; it has to end with status 0."""
+        code, out = self.run(command, timeout)
+        must(code == 0, f"{command}: status {code}: {out[-1500:]}")
+        return out
 
     def qmp(self, line):
         s = socket.socket(socket.AF_UNIX)

@@ -7,7 +7,7 @@ between two of them in one guest, both ways, with TSO and checksum offload.
 """
 import shutil, struct, sys, tempfile
 import rules
-from guest import Cases, Guest, must
+from guest import IXGBE, Cases, Guest, must
 from qtest import Qtest, enable, receive_on, reset
 
 KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b4"
@@ -90,13 +90,10 @@ def stock(cases, kernel):
     g = None
 
     def sh(command, timeout=60):
-        code, out = g.run(command, timeout)
-        must(code == 0, f"{command}: status {code}: {out[-700:]}")
-        return out
+        return g.sh(command, timeout)
 
     def probe():
-        sh("for m in dca xfrm_algo libphy mdio_devres mdio ixgbe; do "
-           "[ -e /lib/$m.ko ] && insmod /lib/$m.ko; done; true")
+        sh(IXGBE)
         sh("unshare -n sleep 1000 & echo $! >/tmp/ns; sleep 1")
         sh("ip link set eth1 netns $(cat /tmp/ns)")
         sh("ip addr add 10.5.0.1/24 dev eth0; ip link set eth0 up")

@@ -1,6 +1,6 @@
 """l2.py KERNEL [iommu] [CASE ...] - ps_ixgbe in a guest, frames from the host (issue's layer L2)"""
 import os, shutil, struct, sys, tempfile, time
-from guest import Cases, Guest, Wire, must
+from guest import IXGBE, Cases, Guest, Wire, must
 
 MAC = bytes.fromhex("525400000001")
 HOST = bytes.fromhex("020000000099")
@@ -35,9 +35,7 @@ class Suite:
         self.g, self.w, self.c = guest, wire, cases
 
     def sh(self, command, timeout=30):
-        code, out = self.g.run(command, timeout)
-        must(code == 0, f"{command}: status {code}: {out[-700:]}")
-        return out
+        return self.g.sh(command, timeout)
 
     def start_echo(self, queues, seconds):
         self.w.drain()
@@ -511,10 +509,8 @@ class Suite:
 
     def psio_setup(self):
         """From the stock driver to ours and back, interrupts to their cores."""
-        self.sh("rmmod ps_ixgbe; " + "; ".join(
-            f"insmod /lib/{m}.ko 2>/dev/null"
-            for m in ("libphy", "mdio_devres", "mdio", "dca", "xfrm_algo",
-                      "ixgbe")) + f"; [ -e /sys/bus/pci/drivers/ixgbe/{BUS} ]")
+        self.sh(f"rmmod ps_ixgbe; {IXGBE}; "
+                f"[ -e /sys/bus/pci/drivers/ixgbe/{BUS} ]")
         self.sh("psio-setup -n -m /lib/ps_ixgbe.ko 3")
         self.sh(f"[ -e /sys/bus/pci/drivers/ixgbe/{BUS} ]")
         out = self.sh("psio-setup -m /lib/ps_ixgbe.ko -c 1,0 -a 10.9.9.1/24 3")
@@ -527,7 +523,7 @@ class Suite:
         must(got == ["1", "0", "1"], f"affinity {got}")
         out = self.sh("psio-setup -m /lib/ps_ixgbe.ko 2; list_devices")
         must("queues 2" in out, out)
-        self.g.start("ps_echo /dev/ps/xge0 1 3 >/dev/null 2>&1 & sleep 1")
+        self.g.start("ps_echo /dev/ps/xge0 1 8 >/dev/null 2>&1 & sleep 1")
         code, out = self.g.run("psio-setup -m /lib/ps_ixgbe.ko 3")
         must(code == 1 and "in use" in out, f"{code}: {out}")
         self.sh("wait")

@@ -5,7 +5,7 @@ One guest, two virtual 82599s on one hub.  The first is ps_ixgbe's and mtcpd's
 own, whose kernel TCP is the peer.
 """
 import os, shutil, sys, tempfile, time
-from guest import Cases, Guest, must
+from guest import IXGBE, Cases, Guest, must
 
 BUS = "0000:00:02.0"
 FULL = os.environ.get("MTCPD_FULL") == "1"
@@ -35,17 +35,14 @@ class Suite:
         self.g, self.c = guest, cases
 
     def sh(self, command, timeout=60):
-        code, out = self.g.run(command, timeout)
-        must(code == 0, f"{command}: status {code}: {out[-900:]}")
-        return out
+        return self.g.sh(command, timeout)
 
     def set_up(self):
         """ps_ixgbe takes the first device, stock ixgbe the second."""
-        self.sh("for m in dca xfrm_algo libphy mdio_devres mdio llc stp garp "
-                "mrp 8021q; do "
+        self.sh("for m in llc stp garp mrp 8021q; do "
                 "[ -e /lib/$m.ko ] && insmod /lib/$m.ko; done; "
                 f"echo ps_ixgbe >/sys/bus/pci/devices/{BUS}/driver_override; "
-                "insmod /lib/ixgbe.ko && insmod /lib/ps_ixgbe.ko queues=2; "
+                f"{IXGBE}; insmod /lib/ps_ixgbe.ko queues=2; "
                 "ip link set xge0 up")
         self.sh("unshare -n sleep 1000 & echo $! >/tmp/ns; sleep 1; "
                 "ip link set $(ls /sys/class/net | grep -v -e lo -e xge0) "

@@ -8,7 +8,7 @@ such.  doc/82599-bringup.md explains every line that differs.
 With --check: fails when a register differs that the document does not name.
 """
 import collections, os, re, shutil, sys, tempfile
-from guest import HERE, Guest, must
+from guest import HERE, IXGBE, Guest
 
 NAMES = [
     (0x0, 0x0, 4, "CTRL"), (0x18, 0x18, 4, "CTRL_EXT"), (0x20, 0x20, 4, "ESDP"),
@@ -118,12 +118,9 @@ def traces(kernel, folder):
     try:
         g.run(f"echo ps_ixgbe >/sys/bus/pci/devices/{bus[1]}/driver_override; "
               f"echo ixgbe >/sys/bus/pci/devices/{bus[0]}/driver_override; "
-              "for m in dca xfrm_algo libphy mdio_devres mdio ixgbe; do "
-              "[ -e /lib/$m.ko ] && insmod /lib/$m.ko; done; "
-              "insmod /lib/ps_ixgbe.ko queues=2")
-        code, out = g.run("ip link set eth0 up; ip link set xge0 up; sleep 2; "
-                          "ps_echo /dev/ps/xge0 2 1", 30)
-        must(code == 0, out)
+              f"{IXGBE}; insmod /lib/ps_ixgbe.ko queues=2")
+        g.sh("ip link set eth0 up; ip link set xge0 up; sleep 2; "
+             "ps_echo /dev/ps/xge0 2 1", 60)
     finally:
         g.close()
     return [read(l) for l in logs]
