@@ -178,10 +178,16 @@ static bool share(const char *name, const char *const *cc, double least)
 
 static bool test_share(void)
 {
-	return share("cubic cubic", (const char *const[]){ "cubic", "cubic" },
-		     0.4) &
-	       share("bbr bbr", (const char *const[]){ "bbr", "bbr" }, 0.35) &
-	       share("bbr cubic", (const char *const[]){ "bbr", "cubic" }, 0.25);
+	static const struct { const char *name, *cc[2]; double least; } pairs[] = {
+		{ "cubic cubic", { "cubic", "cubic" }, 0.4 },
+		{ "bbr bbr", { "bbr", "bbr" }, 0.35 },
+		{ "bbr cubic", { "bbr", "cubic" }, 0.25 },
+	};
+	bool good = true;
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		good &= share(pairs[i].name, pairs[i].cc, pairs[i].least);
+	return good;
 }
 
 /* ---- bbr ---- */
@@ -249,8 +255,11 @@ static bool marks(const char *cc, double most_bytes)
 
 static bool test_marks(void)
 {
-	return marks("dctcp", 100000) & marks("bbr", 100000) &
-	       marks("cubic", 100000);
+	bool good = marks("dctcp", 100000);
+
+	good &= marks("bbr", 100000);
+	good &= marks("cubic", 100000);
+	return good;
 }
 
 static const struct { const char *name; bool (*run)(void); } tests[] = {

@@ -77,7 +77,8 @@ static bool test_bytes(void)
 	pipe_open(&p, &path, 1, (const char *const[]){ "cubic" }, 1);
 	for (looks = 0; looks < 200 && p.flow[0].read < 0x120000000; looks++) {
 		pipe_run(&p, SECOND / 20);
-		good &= counted() & received();
+		good &= counted();
+		good &= received();
 	}
 	good &= judge("bytes: read", (double)p.flow[0].read, 0x120000000,
 		      0x140000000);
