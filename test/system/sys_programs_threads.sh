@@ -17,6 +17,14 @@ contexts()
 		fail "$1: $n contexts, not $2"
 }
 
+# kill_run - and its TCP port is free again, on both sides
+kill_run()
+{
+	kill -9 "$RUN_PID"
+	wait_until 50 gone "$RUN_PID" || fail "it lives on after kill -9"
+	wait_until 50 nothing_left || fail "something is left in mtcpd"
+}
+
 # refused ARGUMENTS... - mtcp-run says why it does not
 refused()
 {
@@ -119,7 +127,7 @@ row_passer()
 		echoes 87 12 "$(count 1000000 20000000)" ||
 			fail "passer: wrong echo"
 		contexts passer 3
-		[ "$bytes" = 20000 ] || kill -9 "$RUN_PID"
+		[ "$bytes" = 20000 ] || kill_run
 	done
 	end "connections between threads' epoll sets" \
 		"handed on every 20,000 to 100,000 bytes, also while the program forks: exact echoes" \
@@ -287,7 +295,7 @@ END
 		wait_until 50 at_port 87 || fail "passer: no answer"
 		echoes 87 6 500000 || fail "limit: wrong echo"
 		contexts limit $n $n
-		kill -9 "$RUN_PID"
+		kill_run
 	done
 	restart_d
 	row_ok "threads, [limits] contexts = 1 and 2" \
