@@ -139,7 +139,7 @@ static size_t reserve_bytes(const struct tcp_config *t)
 {
 	return STATE_SPARE + (size_t)t->max_conns * 3072 +
 	       (size_t)t->max_syn * 128 + (size_t)t->max_time_wait * 128 +
-	       (size_t)t->max_extents * 64 + (size_t)t->max_listeners * 256 +
+	       (size_t)t->max_extents * 96 + (size_t)t->max_listeners * 256 +
 	       (size_t)MEMBERS_ALL * sizeof(struct member);
 }
 
