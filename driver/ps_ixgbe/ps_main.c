@@ -312,6 +312,7 @@ chr:
 	ps_chr_remove(p);
 irqs:
 	free_irqs(p, p->nqueues + 1);
+	cancel_delayed_work_sync(&p->service);	/* an interrupt's */
 netdev:
 	unregister_netdev(p->netdev);
 stop:
