@@ -520,6 +520,7 @@ void reass_purge(struct tcp_env *env, struct tcb *t);
 /* The run after @run (0: the first) into *@out; 0: there is none. */
 uint32_t reass_next(const struct tcp_env *env, const struct tcb *t, uint32_t run,
 		    struct ooo_run *out);
+void reass_run(const struct tcp_env *env, uint32_t run, struct ooo_run *out);
 /* To copy them: the extents of all runs as one list, and back; or another list
  * for the same bytes, cut at the same places at least. */
 uint32_t reass_chain(struct tcp_env *env, const struct tcb *t);

@@ -282,6 +282,8 @@ struct tcb_ext {
 	uint32_t flight;		/* most in flight, until this is */
 	seq_t flight_end;		/* acknowledged; flight 0: unknown */
 	uint32_t ooo_extents;		/* of all runs */
+	uint32_t ooo_finger;		/* a run near the last one looked for */
+	uint32_t pad;
 };
 _Static_assert(sizeof(struct tcb_ext) % 8 == 0, "of pools");
 

@@ -6,9 +6,12 @@
  *	                first..last            extents of blocks
  *
  * A run is what came ahead without a gap.  Runs are sorted, disjoint and not
- * adjacent, so there are no more of them than holes: what looks for a place or
- * reports by SACK walks runs, and RUNS_MAX bounds that walk.  Their extents are
- * not walked: a run that reaches rcv_nxt joins the receive queue as it is.
+ * adjacent, so there are no more of them than holes, which a burst that overran a
+ * queue leaves by the thousand.  No walk is long for all that: data comes after the
+ * last run or near where the last piece came (the finger), SACK reports name the
+ * runs that changed last, and a run that reaches rcv_nxt joins the receive queue as
+ * it is, its extents unseen.  What is further off than WALK_MAX runs is dropped, and
+ * the finger goes towards it: the peer sends it again.
  *
  * Out-of-order data is copied once.  It goes to the end of the run's last block
  * while that has room.  Small pieces that fill small holes take a block each,
@@ -19,7 +22,8 @@
  */
 #include "tcp/env.h"
 
-#define RUNS_MAX	512	/* a connection */
+#define RUNS_MAX	8192	/* a connection */
+#define WALK_MAX	512	/* runs, for a segment */
 #define EXTENTS_FREE	512	/* a connection, however small the window */
 #define EXTENT_BYTES	2048	/* of the window, for each one more: a half
 				 * of a large block */
@@ -43,16 +47,29 @@ uint32_t reass_next(const struct tcp_env *env, const struct tcb *t, uint32_t run
 	return i;
 }
 
+void reass_run(const struct tcp_env *env, uint32_t run, struct ooo_run *out)
+{
+	*out = *run_at(env, run);
+}
+
+static void free_run(struct tcp_env *env, struct tcb_ext *x, uint32_t i)
+{
+	sack_gone(&x->told, i);
+	if (x->ooo_finger == i)
+		x->ooo_finger = 0;
+	x->ooo_runs--;
+	pool_put(&env->runs, i);
+}
+
 static void forget_all(struct tcp_env *env, struct tcb_ext *x)
 {
 	while (x->ooo_head) {
 		uint32_t i = x->ooo_head;
 
 		x->ooo_head = run_at(env, i)->next;
-		pool_put(&env->runs, i);
+		free_run(env, x, i);
 	}
 	x->ooo_tail = 0;
-	x->ooo_runs = 0;
 	x->ooo_extents = 0;
 }
 
@@ -105,30 +122,38 @@ static void drain(struct tcp_env *env, struct tcb *t, struct tcb_ext *x)
 		if (seq_gt(r->left, t->rcv_nxt))
 			return;
 		x->ooo_head = r->next;
-		x->ooo_runs--;
 		trim(env, t, x, r);
 		if (r->first) {
 			x->ooo_extents -= r->extents;
 			recv_link(env, t, r->first, r->last, r->right);
 		}
-		pool_put(&env->runs, i);
+		free_run(env, x, i);
 	}
 	x->ooo_tail = 0;
 }
 
-/* The last run that begins at or before @seq; 0: none. */
-static uint32_t find_before(const struct tcp_env *env, const struct tcb_ext *x,
-			    seq_t seq)
+/* The last run that begins at or before @seq, 0: none, into *@before; false: it
+ * is too far away. */
+static bool find_before(const struct tcp_env *env, struct tcb_ext *x, seq_t seq,
+			uint32_t *before)
 {
-	uint32_t before = 0, i = x->ooo_head;
+	uint32_t i = x->ooo_finger, steps = 0;
 
-	if (i && seq_leq(run_at(env, x->ooo_tail)->left, seq))
-		return x->ooo_tail;
-	while (i && seq_leq(run_at(env, i)->left, seq)) {
-		before = i;
-		i = run_at(env, i)->next;
+	*before = 0;
+	if (!x->ooo_head || seq_lt(seq, run_at(env, x->ooo_head)->left))
+		return true;
+	if (seq_leq(run_at(env, x->ooo_tail)->left, seq)) {
+		*before = x->ooo_tail;
+		return true;
 	}
-	return before;
+	if (!i || seq_lt(seq, run_at(env, i)->left))
+		i = x->ooo_head;
+	for (; i && seq_leq(run_at(env, i)->left, seq); i = run_at(env, i)->next) {
+		*before = x->ooo_finger = i;
+		if (++steps == WALK_MAX)
+			return false;
+	}
+	return true;
 }
 
 static uint32_t copy_in(struct tcp_env *env, struct tcb *t, struct tcb_ext *x,
@@ -207,8 +232,7 @@ static void join_next(struct tcp_env *env, struct tcb_ext *x, uint32_t i)
 	r->next = n->next;
 	if (x->ooo_tail == next)
 		x->ooo_tail = i;
-	x->ooo_runs--;
-	pool_put(&env->runs, next);
+	free_run(env, x, next);
 }
 
 /* At most @len bytes into the hole after run @before; bytes stored, 0: no
@@ -226,22 +250,28 @@ static uint32_t store(struct tcp_env *env, struct tcb *t, struct tcb_ext *x,
 		if (i)
 			n = run_at(env, i)->right - seq;
 	}
-	if (n)
+	if (n) {
 		join_next(env, x, i);
+		sack_saw(&x->told, i);
+	}
 	return n;
 }
 
-/* Fills the holes that [seq, seq + len) covers; false: no memory for some. */
+/* Fills the holes that [seq, seq + len) covers; false: no memory for some, or
+ * their place is too far away. */
 static bool insert(struct tcp_env *env, struct tcb *t, struct tcb_ext *x,
 		   seq_t seq, const uint8_t *bytes, uint32_t len)
 {
 	while (len) {
-		uint32_t before = find_before(env, x, seq), next, n = len;
+		uint32_t before, next, n = len;
 
+		if (!find_before(env, x, seq, &before))
+			return false;
 		if (before && seq_gt(run_at(env, before)->right, seq)) {
 			if (n > run_at(env, before)->right - seq)
 				n = run_at(env, before)->right - seq;
 			sack_duplicate(env, t, seq, seq + n);	/* had it */
+			sack_saw(&x->told, before);
 		} else {
 			next = before ? run_at(env, before)->next : x->ooo_head;
 			if (next && n > run_at(env, next)->left - seq)
@@ -265,7 +295,6 @@ bool reass_take(struct tcp_env *env, struct tcb *t, seq_t seq,
 
 	if (seq != t->rcv_nxt) {
 		counter_add(&env->stats.out_of_order, 1);
-		sack_note(env, t, seq);
 		return insert(env, t, conn_ext(env, t), seq, bytes, len);
 	}
 	start = t->rcv_nxt;

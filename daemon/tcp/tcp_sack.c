@@ -7,17 +7,26 @@
 
 /* ---- what we report ---- */
 
-void sack_note(struct tcp_env *env, struct tcb *t, seq_t seq)
+void sack_saw(struct sack_told *told, uint32_t run)
 {
-	struct sack_told *told;
-	uint32_t n;
+	uint32_t at = 0;
 
-	if (!t->sack)
-		return;
-	told = &conn_ext(env, t)->told;
-	n = told->recents < SACK_RECENT ? told->recents++ : SACK_RECENT - 1;
-	memmove(told->recent + 1, told->recent, n * sizeof(seq_t));
-	told->recent[0] = seq;
+	while (at < SACK_RECENT - 1 && told->recent[at] &&
+	       told->recent[at] != run)
+		at++;
+	memmove(told->recent + 1, told->recent, at * sizeof(run));
+	told->recent[0] = run;
+}
+
+void sack_gone(struct sack_told *told, uint32_t run)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < SACK_RECENT; i++)
+		if (told->recent[i] != run)
+			told->recent[n++] = told->recent[i];
+	while (n < SACK_RECENT)
+		told->recent[n++] = 0;
 }
 
 void sack_duplicate(struct tcp_env *env, struct tcb *t, seq_t left, seq_t right)
@@ -49,37 +58,31 @@ static void add_block(struct tcp_opts *o, uint32_t at, seq_t left, seq_t right)
 	o->sack[at].right = right;
 }
 
-/* A slot for each of the blocks that came last, in that order; blocks that
- * nobody asked for fill up what is left.  One walk. */
+static bool recently(const struct sack_told *told, uint32_t run)
+{
+	for (uint32_t r = 0; r < SACK_RECENT; r++)
+		if (told->recent[r] == run)
+			return true;
+	return false;
+}
+
+/* The blocks that changed last, the newest first (RFC 2018 4); the lowest ones
+ * fill up what is left. */
 static void add_blocks(struct tcp_env *env, struct tcb *t, struct tcp_opts *o,
 		       uint32_t most)
 {
-	struct tcb_ext *x = ext_of(env, t);
-	seq_t others[SACK_BLOCKS_MAX][2], found[SACK_RECENT][2];
-	uint32_t have = 0, count = 0;
+	const struct sack_told *told = &ext_of(env, t)->told;
 	struct ooo_run run;
 
-	for (uint32_t i = 0; (i = reass_next(env, t, i, &run));) {
-		uint32_t r = 0;
-
-		while (r < x->told.recents &&
-		       !seq_in(x->told.recent[r], run.left,
-			       run.right - run.left))
-			r++;
-		if (r < x->told.recents) {
-			have |= 1u << r;
-			found[r][0] = run.left;
-			found[r][1] = run.right;
-		} else if (count < SACK_BLOCKS_MAX) {
-			others[count][0] = run.left;
-			others[count++][1] = run.right;
-		}
+	for (uint32_t r = 0; r < SACK_RECENT && told->recent[r] &&
+			     o->sack_count < most; r++) {
+		reass_run(env, told->recent[r], &run);
+		add_block(o, o->sack_count++, run.left, run.right);
 	}
-	for (uint32_t r = 0; r < SACK_RECENT && o->sack_count < most; r++)
-		if (have & 1u << r)
-			add_block(o, o->sack_count++, found[r][0], found[r][1]);
-	for (uint32_t k = 0; k < count && o->sack_count < most; k++)
-		add_block(o, o->sack_count++, others[k][0], others[k][1]);
+	for (uint32_t i = 0; o->sack_count < most &&
+			     (i = reass_next(env, t, i, &run));)
+		if (!recently(told, i))
+			add_block(o, o->sack_count++, run.left, run.right);
 }
 
 bool sack_build(struct tcp_env *env, struct tcb *t, struct tcp_opts *o,

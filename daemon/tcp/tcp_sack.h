@@ -1,7 +1,7 @@
 /*
  * tcp_sack.h - selective acknowledgements, both ways (RFC 2018, 2883)
  *
- *	we receive   ooo extents --------> sack_build: blocks in our ACKs, the
+ *	we receive   runs ahead ---------> sack_build: blocks in our ACKs, the
  *	             duplicates --------->   one that came last first, a
  *	                                     duplicate's before it (DSACK)
  *	we send      blocks of the peer --> sack_take: records marked SACKED
@@ -20,10 +20,9 @@
 #define SACK_RECENT	4
 
 struct sack_told {		/* what we report */
-	seq_t recent[SACK_RECENT];	/* in the blocks that came last */
-	uint8_t recents;
+	uint32_t recent[SACK_RECENT];	/* runs, that changed last first; 0: none */
 	uint8_t duplicate;	/* one is to be told: */
-	uint16_t zero;
+	uint8_t zero[3];
 	seq_t left, right;
 };
 
@@ -33,8 +32,9 @@ struct tcp_opts;
 struct seg;
 struct xmit_news;
 
-/* Data came ahead of order, at @seq. */
-void sack_note(struct tcp_env *env, struct tcb *t, seq_t seq);
+/* Data came for @run of out-of-order data; it is no more. */
+void sack_saw(struct sack_told *told, uint32_t run);
+void sack_gone(struct sack_told *told, uint32_t run);
 /* [left, right) had come before. */
 void sack_duplicate(struct tcp_env *env, struct tcb *t, seq_t left,
 		    seq_t right);

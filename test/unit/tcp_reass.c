@@ -300,6 +300,41 @@ static void test_long_window(void **state)
 	model_close(&m);
 }
 
+/* Every second segment of a window is lost, as when slow start overruns a queue:
+ * all the others are kept, and each that comes again closes one hole. */
+static void test_many_holes(void **state)
+{
+	struct model m;
+	uint32_t at;
+
+	(void)state;
+	model_open(&m, 0xfff00000, LONG_WINDOW, 1, 16384);
+	m.t->rcv_adv = m.base + LONG_WINDOW;
+	for (at = 1000; at < 8000000; at += 2000)
+		assert_true(give(&m, at, 1000));
+	assert_int_equal(ext_of(m.k.env, m.t)->ooo_runs, 4000);
+	tcp_check(m.k.env);
+	for (at = 0; at < 4000000; at += 2000) {
+		assert_true(give(&m, at, 1000));
+		assert_int_equal(m.t->rcv_nxt - m.base, at + 2000);
+	}
+	tcp_check(m.k.env);
+	/* in the middle, and on from there */
+	assert_false(give(&m, 6000000, 1000));
+	for (at = 6000000; at < 7000000; at += 2000)
+		assert_true(give(&m, at, 1000));
+	assert_int_equal(ext_of(m.k.env, m.t)->ooo_runs, 1500);
+	tcp_check(m.k.env);
+	while ((at = m.t->rcv_nxt - m.base) < 8000000)
+		assert_true(give(&m, at, 1000));
+	assert_int_equal(m.t->rcv_nxt - m.base, 8000000);
+	tcp_check(m.k.env);
+	reass_purge(m.k.env, m.t);
+	read_some(&m, LONG_WINDOW);
+	assert_int_equal(m.read, 8000000);
+	model_close(&m);
+}
+
 /* Memory is short: nothing that was acknowledged is lost, what was not comes
  * again, and out-of-order data makes room for what is in order. */
 static void run_short(uint64_t seed)
@@ -342,6 +377,7 @@ int main(void)
 		cmocka_unit_test(test_bound),
 		cmocka_unit_test(test_crumbs),
 		cmocka_unit_test(test_long_window),
+		cmocka_unit_test(test_many_holes),
 		cmocka_unit_test(test_short_memory),
 	};
 
