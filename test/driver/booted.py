@@ -63,9 +63,8 @@ class Suite:
             "\n", " ").strip()
 
     def files(self, to):
-        self.sh("cd / && find etc usr opt srv -xdev | sort >"
-                f"/tmp/{to}; dpkg-query -W -f '${{Package}} ${{Status}}\\n' "
-                f">>/tmp/{to}")
+        self.sh("cd / && { find etc usr opt srv -xdev; dpkg-query -W -f "
+                "'${Package} ${Status}\\n'; } | LC_ALL=C sort >/var/tmp/" + to)
 
     def installs(self):
         """All from files, by apt."""
@@ -189,10 +188,10 @@ class Suite:
         self.sh("apt-get -q -y purge mtcpd mtcp-tools libmtcpclient0 "
                 "mtcpd-dkms >/tmp/apt.log 2>&1 || { tail -n 30 /tmp/apt.log; "
                 "false; }", 300)
-        self.sh("! modinfo ps_ixgbe 2>/dev/null; rm -r /srv/www /srv/app.conf "
+        self.sh("! modinfo ps_ixgbe 2>/dev/null; rm -rf /srv/www /srv/app.conf "
                 "/etc/default/psio-setup; userdel web")
         self.files("after")
-        out = self.sh("comm -13 /tmp/before /tmp/after")
+        out = self.sh("LC_ALL=C comm -13 /var/tmp/before /var/tmp/after")
         left = [l for l in out.split("\n") if l.strip() and
                 not LEFT.match(l.strip())]
         must(not left, f"left: {' '.join(left[:10])}")
