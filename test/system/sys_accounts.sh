@@ -170,7 +170,7 @@ P
 as 65534 children env ${ASAN_LIB:+"LD_PRELOAD=$ASAN_LIB"} \
 	"$(bin mtcp-run)" -- python3 "$TMP/children.py"
 children=$BG_PID
-children_done() { [ "$(grep -c done "$TMP/children.log")" = 3 ]; }
+children_done() { [ "$(grep -c "done" "$TMP/children.log")" = 3 ]; }
 wait_until 150 children_done || fail "$(cat "$TMP/children.log")"
 [ "$(grep -c '^ok$' "$TMP/children.log")" = 7 ] ||
 	fail "$(sort "$TMP/children.log" | uniq -c | tr '\n' ' ')"

@@ -36,7 +36,7 @@ if s.recv(1):
 talk(socket.create_connection((sys.argv[1], int(sys.argv[2])), 20), [b"again"])
 END
 	fail "$(tail -n 1 "$TMP/peer.log")"
-wait_until 50 grep -qs done "$TMP/execer.log" || fail "execer does not end well"
+wait_until 50 grep -qs "done" "$TMP/execer.log" || fail "execer does not end well"
 wait_until 50 empty ||
 	fail "execer leaves $(clients d) clients, $(conns d) connections"
 pass "a listener and a connection through three images, nothing is left"

@@ -20,18 +20,19 @@ patterns = [line.split()[0] for f in debian.glob("*.install")
 files = [str(p.relative_to(root)) for p in root.rglob("*") if not p.is_dir()]
 assert len(files) > 30
 # Debian's prefix, library folder and place of units are others
-def name(f):
-    return f.replace("usr/etc/", "etc/").replace("usr/lib/systemd", "lib/systemd")
+def names(f):
+    g = f.replace("usr/etc/", "etc/")
+    return (g, g.replace("usr/lib/systemd", "lib/systemd"),
+            g.replace("usr/lib/", "usr/lib/x/", 1))
 bad = used = 0
 for f in files:
-    alike = [p for p in patterns for g in (name(f), name(f).replace("usr/lib/", "usr/lib/x/", 1))
+    alike = [p for p in patterns for g in names(f)
              if fnmatch.fnmatch(g, p) or fnmatch.fnmatch(g, p + "/*")]
     if len(set(alike)) != 1:
         print(f, alike)
         bad += 1
 for p in patterns:
-    if not any(fnmatch.fnmatch(g, p) or fnmatch.fnmatch(g, p + "/*") for f in files
-               for g in (name(f), name(f).replace("usr/lib/", "usr/lib/x/", 1))):
+    if not any(fnmatch.fnmatch(g, p) or fnmatch.fnmatch(g, p + "/*") for f in files for g in names(f)):
         print("matches nothing:", p)
         bad += 1
 sys.exit(bad)
