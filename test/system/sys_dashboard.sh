@@ -24,7 +24,7 @@ shows()
 {
 	browse --virtual-time-budget=6000 --dump-dom >"$TMP/dom" || fail "chromium"
 	for what in 'epserver' '<polyline' '<rect' 'id="state">pid [0-9]' \
-		    '>bit/s out<' '>engine<' '[0-9] samples<'; do
+		    '>bit/s out<' '>engine<' '[0-9][ kMG]* samples<'; do
 		grep -q -- "$what" "$TMP/dom" || return 1
 	done
 }
