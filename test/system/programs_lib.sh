@@ -135,3 +135,26 @@ http { access_log off; sendfile on;
 EOF
 	echo "$TMP/nginx.conf"
 }
+
+# memcached_answers N - 20 connections at once set and get N times (full: 5000)
+memcached_answers()
+{
+	in_peer timeout 60 python3 - "$IP_D" "$(count "$1" 5000)" <<'END'
+import socket, sys, threading
+bad = []
+def work(k):
+    s = socket.create_connection((sys.argv[1], 11211), 5)
+    f = s.makefile("rb")
+    for i in range(int(sys.argv[2])):
+        v = b"%d-%d" % (k, i) * (1 + i % 50)
+        s.sendall(b"set k%d 0 0 %d\r\n%b\r\nget k%d\r\n" % (k, len(v), v, k))
+        got = [f.readline() for _ in range(4)]
+        if got[0] != b"STORED\r\n" or got[2] != v + b"\r\n":
+            bad.append(got)
+            return
+t = [threading.Thread(target=work, args=(k,)) for k in range(20)]
+[x.start() for x in t]
+[x.join() for x in t]
+sys.exit(bool(bad))
+END
+}

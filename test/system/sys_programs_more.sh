@@ -53,24 +53,7 @@ row_memcached()
 	command -v memcached >/dev/null || return 0
 	run memcached memcached -u root -t 4 -p 11211
 	wait_until 50 at_port 11211 || fail "memcached: no answer"
-	in_peer timeout 60 python3 - "$IP_D" "$(count 300 5000)" <<'EOF' ||
-import socket, sys, threading
-bad = []
-def work(k):
-    s = socket.create_connection((sys.argv[1], 11211), 5)
-    f = s.makefile("rb")
-    for i in range(int(sys.argv[2])):
-        v = b"%d-%d" % (k, i) * (1 + i % 50)
-        s.sendall(b"set k%d 0 0 %d\r\n%b\r\nget k%d\r\n" % (k, len(v), v, k))
-        got = [f.readline() for _ in range(4)]
-        if got[0] != b"STORED\r\n" or got[2] != v + b"\r\n":
-            bad.append(got)
-            return
-t = [threading.Thread(target=work, args=(k,)) for k in range(20)]
-[x.start() for x in t]
-[x.join() for x in t]
-sys.exit(bool(bad))
-EOF
+	memcached_answers 300 ||
 		fail "memcached: wrong answers"
 	end "memcached -t 4" "20 connections, sets and gets without an error" 11211
 }

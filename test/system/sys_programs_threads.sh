@@ -134,35 +134,12 @@ row_passer()
 		87
 }
 
-# memcached_answers - 20 connections at once set and get
-memcached_answers()
-{
-	in_peer timeout 60 python3 - "$IP_D" "$(count 200 5000)" <<'END'
-import socket, sys, threading
-bad = []
-def work(k):
-    s = socket.create_connection((sys.argv[1], 11211), 5)
-    f = s.makefile("rb")
-    for i in range(int(sys.argv[2])):
-        v = b"%d-%d" % (k, i) * (1 + i % 50)
-        s.sendall(b"set k%d 0 0 %d\r\n%b\r\nget k%d\r\n" % (k, len(v), v, k))
-        got = [f.readline() for _ in range(4)]
-        if got[0] != b"STORED\r\n" or got[2] != v + b"\r\n":
-            bad.append(got)
-            return
-t = [threading.Thread(target=work, args=(k,)) for k in range(20)]
-[x.start() for x in t]
-[x.join() for x in t]
-sys.exit(bool(bad))
-END
-}
-
 row_memcached()
 {
 	command -v memcached >/dev/null || return 0
 	run memcached memcached -u root -t 4 -p 11211
 	wait_until 50 at_port 11211 || fail "memcached: no answer"
-	memcached_answers || fail "memcached: wrong answers"
+	memcached_answers 200 || fail "memcached: wrong answers"
 	contexts memcached 4
 	# shellcheck disable=SC2154	# mtcpd_start sets it
 	kill -9 "$MTCPD_PID_d"
@@ -170,7 +147,7 @@ row_memcached()
 	sleep 1		# its threads let go of the pid file a little later
 	mtcpd_start d
 	wait_until 100 at_port 11211 || fail "memcached: no answer afterwards"
-	memcached_answers || fail "memcached: wrong answers afterwards"
+	memcached_answers 200 || fail "memcached: wrong answers afterwards"
 	contexts memcached 4
 	end "memcached -t 4, 4 contexts" \
 		"sets and gets without an error, also after kill -9 of mtcpd" \
