@@ -16,6 +16,14 @@ foreach(name preload_wait preload_cost preload_homes)
     mtcpclient_static mtcpd_flags)
 endforeach()
 
+# Both sides of the memory as threads of one process.
+mtcpd_unit_test(together mtcpd_control mtcpd_flags Threads::Threads
+  ${CMAKE_DL_LIBS})
+target_sources(unit_together PRIVATE together_kit.c)
+target_compile_definitions(unit_together PRIVATE
+  MTCP_LIBRARY="$<TARGET_FILE:mtcpclient>")
+add_dependencies(unit_together mtcpclient)
+
 # Programs written for mTCP are built like this.
 add_executable(unit_compat_api compat_api.c)
 target_compile_options(unit_compat_api PRIVATE -Wall -Werror -fgnu89-inline)
