@@ -36,7 +36,6 @@
 #define PS_QUEUES_MAX	15	/* RETA's entries are four bits wide */
 #define PS_SLOW_SLOTS	256
 #define PS_IDLE_SLOTS	256		/* of the kernel's receive ring */
-#define PS_NAME_BYTES	(IFNAMSIZ + 8)
 #define PS_THROTTLE_US	8	/* between interrupts, to begin with */
 #define PS_STATS	22		/* counters of the chip: ps_ethtool.c */
 #define PS_STAT_XOFF_REG 0x41a8
@@ -51,9 +50,9 @@ struct ps_port;
 struct ps_mem {
 	struct ps_head *head;		/* vmalloc: head and slots */
 	size_t head_bytes;
-	struct page *ring;		/* the chip's receive descriptors */
+	struct page *ring;		/* the chip's descriptors: receive, send */
 	dma_addr_t ring_dma;
-	size_t ring_bytes;
+	size_t ring_bytes, rx_bytes;	/* both, and what a user may map */
 	struct page **block;		/* buffers, 4 KiB << order each */
 	dma_addr_t *dma;		/* of each block */
 	unsigned int blocks, order;
@@ -65,7 +64,6 @@ struct ps_mem {
 struct ps_queue {
 	struct ps_port *port;
 	unsigned int index;		/* hardware queue and vector */
-	char name[PS_NAME_BYTES];	/* of the vector */
 	struct mutex lock;
 	wait_queue_head_t wait;
 	bool attached;
@@ -75,9 +73,7 @@ struct ps_queue {
 	struct ps_mem *mem;
 	struct ps_owners owners;
 	struct ps_ring ring[PS_RINGS];
-	struct ps_desc *txd;
-	dma_addr_t txd_dma;
-	u32 *rx_buf, *tx_buf, *tx_last;	/* per descriptor */
+	u32 *rx_buf, *tx_buf, *tx_last;	/* per descriptor; one allocation */
 	struct ps_slot frame[PS_FRAGS_MAX];	/* being sent; too big a stack's */
 	u32 rx_slots, tx_slots;
 	u32 rx_next, rx_fill;		/* harvested, filled: free counts */
@@ -96,8 +92,6 @@ struct ps_queue {
 /* The net device's transmit ring. */
 struct ps_slow {
 	spinlock_t lock;
-	struct ps_desc *txd;
-	dma_addr_t txd_dma;
 	struct sk_buff *skb[PS_SLOW_SLOTS];
 	dma_addr_t dma[PS_SLOW_SLOTS];
 	u32 clean, next;
@@ -109,7 +103,6 @@ struct ps_slow {
  */
 struct ps_idle {
 	struct napi_struct napi;
-	struct ps_mem *mem;
 	struct sk_buff *part;		/* a frame of several buffers grows */
 	bool torn;			/* the rest of that frame is skipped */
 	u32 next;
@@ -122,17 +115,17 @@ struct ps_port {
 	void __iomem *io;		/* NULL once gone */
 	struct mutex lock;
 	struct mutex life;		/* see ps_life.c */
-	bool gone;
+	bool gone;			/* for good; set under both */
 	bool down;			/* the chip is stopped */
 	bool asleep;			/* suspended, or in the bus's hands */
-	bool ending;			/* remove() has begun */
 	u32 resets;
 	bool registered;		/* the character device is there */
 	struct miscdevice misc;
-	char name[PS_NAME_BYTES];	/* of the last vector */
+	unsigned int irqs;		/* requested */
 	char node[24];
 	char bus[24];
 	struct net_device *netdev;
+	struct ps_mem *mem;		/* of these two: */
 	struct ps_slow slow;
 	struct ps_idle idle;
 	struct ps_queue queue[PS_QUEUES_MAX];
@@ -159,20 +152,15 @@ static inline void ps_wr(const struct ps_port *p, u32 reg, u32 value)
 	writel(value, p->io + reg);
 }
 
-static inline struct ps_desc ps_read_desc(const struct ps_desc *d)
+static inline struct ps_port *ps_port_of(const struct net_device *dev)
 {
-	struct ps_desc v;
-
-	v.b = le64_to_cpu((__force __le64)READ_ONCE(d->b));
-	dma_rmb();	/* the rest of a descriptor after its done bit */
-	v.a = le64_to_cpu((__force __le64)READ_ONCE(d->a));
-	return v;
+	return *(struct ps_port **)netdev_priv(dev);
 }
 
-static inline void ps_write_desc(struct ps_desc *d, const struct ps_desc *v)
+/* Where a queue's transmit ring begins, as a descriptor of its memory. */
+static inline u32 ps_mem_tx(const struct ps_mem *m)
 {
-	d->a = (__force u64)cpu_to_le64(v->a);
-	d->b = (__force u64)cpu_to_le64(v->b);
+	return m->rx_bytes / sizeof(struct ps_desc);
 }
 
 /* ps_hw.c: the chip; callers hold port->lock unless told otherwise */
@@ -189,23 +177,23 @@ void ps_hw_throttle(const struct ps_port *p, unsigned int vector,
 		    unsigned int us);
 void ps_hw_rss(struct ps_port *p);
 u32 ps_hw_link(const struct ps_port *p);
-int ps_hw_rx_enable(struct ps_port *p, unsigned int index, dma_addr_t ring,
-		    u32 slots, bool strip_vlan);
+int ps_hw_rx_enable(struct ps_port *p, unsigned int index,
+		    const struct ps_mem *m, u32 slots, bool strip_vlan);
 int ps_hw_rx_disable(const struct ps_port *p, unsigned int index);
-int ps_hw_tx_enable(struct ps_port *p, unsigned int index, dma_addr_t ring,
-		    u32 slots);
+int ps_hw_tx_enable(struct ps_port *p, unsigned int index,
+		    const struct ps_mem *m, u32 slots);
 int ps_hw_queue_disable(struct ps_queue *q);
 void ps_hw_arm(const struct ps_port *p, unsigned int index); /* any context */
 
 /* ps_mem.c */
 struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers,
-			  u32 rx_slots);
+			  u32 rx_slots, u32 tx_slots);
 struct ps_desc ps_mem_read_desc(struct ps_port *p, const struct ps_mem *m,
 				u32 at);
 void ps_mem_write_desc(struct ps_port *p, const struct ps_mem *m, u32 at,
 		       const struct ps_desc *d);
 void ps_mem_unmap(struct ps_port *p, struct ps_mem *m);
-void ps_mem_free(struct ps_mem *m);
+void ps_mem_free(struct ps_mem *m);		/* NULL is nothing */
 int ps_mem_mmap(struct ps_port *p, struct ps_mem *m,
 		struct vm_area_struct *vma);
 dma_addr_t ps_mem_dma(const struct ps_mem *m, u32 buf);
@@ -231,14 +219,12 @@ void ps_stats_read(struct ps_port *p);
 extern const struct ethtool_ops ps_ethtool_ops;
 
 /* ps_idle.c; start and stop with port->lock held */
-int ps_idle_add(struct ps_port *p);
-void ps_idle_remove(struct ps_port *p);
+int ps_idle_poll(struct napi_struct *n, int budget);
 int ps_idle_start(struct ps_port *p);
 int ps_idle_stop(struct ps_port *p);
 
 /* ps_life.c */
-void ps_life_down(struct ps_port *p, u32 state);	/* port->life held */
-int ps_life_up(struct ps_port *p);			/* port->life held */
+void ps_life_sleep(struct pci_dev *pdev);
 void ps_life_ask_reset(struct ps_port *p, const char *why);
 void ps_life_reset(struct work_struct *work);
 extern const struct dev_pm_ops ps_pm_ops;
@@ -253,9 +239,8 @@ void ps_port_put(struct ps_port *p);
 /* ps_netdev.c */
 int ps_netdev_add(struct ps_port *p);
 void ps_netdev_remove(struct ps_port *p);
-void ps_netdev_clean(struct ps_port *p);
+void ps_netdev_clean(struct ps_port *p, bool all);
 int ps_netdev_start_ring(struct ps_port *p);
-void ps_netdev_drain(struct ps_port *p);
 int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
 		      const struct ps_slot *frame, int n);
 void ps_netdev_deliver(struct ps_port *p, struct sk_buff *skb, u16 flags);

@@ -73,58 +73,53 @@ static int chr_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static void say_version(const struct ps_port *p, u32 version)
-{
-	dev_warn_ratelimited(&p->pdev->dev,
-			     "%s speaks version %u of the contract, not %u\n",
-			     current->comm, version, PS_UAPI_VERSION);
-}
+/* Why a process got nothing, for the administrator. */
+#define say(p, what, ...) \
+	dev_warn_ratelimited(&(p)->pdev->dev, "%s" what "\n", current->comm, \
+			     __VA_ARGS__)
 
-/* Why a process got no queue, for the administrator. */
 static void say_refused(const struct ps_port *p, const struct ps_attach *a,
 			long r)
 {
-	struct device *dev = &p->pdev->dev;
-
 	if (r == -EPROTONOSUPPORT)
-		say_version(p, a->version);
+		say(p, " speaks version %u of the contract, not %u",
+		    a->version, PS_UAPI_VERSION);
 	else if (r == -EBUSY)
-		dev_warn_ratelimited(dev, "%s: queue %u is taken already\n",
-				     current->comm, a->queue);
+		say(p, ": queue %u is taken already", a->queue);
 	else if (r == -ENOMEM)
-		dev_warn_ratelimited(dev,
-				     "%s: no memory for queue %u's %u buffers\n",
-				     current->comm, a->queue, a->buffers);
+		say(p, ": no memory for queue %u's %u buffers", a->queue,
+		    a->buffers);
 	else if (r == -EINVAL && a->queue >= p->nqueues)
-		dev_warn_ratelimited(dev,
-				     "%s: there is no queue %u, but 0 to %u\n",
-				     current->comm, a->queue, p->nqueues - 1);
+		say(p, ": there is no queue %u, but 0 to %u", a->queue,
+		    p->nqueues - 1);
 }
 
 static long do_info(struct ps_port *p, void __user *arg)
 {
-	struct ps_info i;
+	struct ps_info i = {
+		.version = PS_UAPI_VERSION,
+		.queues = p->nqueues,
+		.link_mbps = READ_ONCE(p->link_mbps),
+		.numa_node = dev_to_node(&p->pdev->dev),
+	};
+	struct ps_attach a;
+	bool gone;
 
-	if (copy_from_user(&i, arg, sizeof(i)))
+	if (copy_from_user(&a.version, arg, sizeof(a.version)))
 		return -EFAULT;
-	if (i.version != PS_UAPI_VERSION) {
-		say_version(p, i.version);
+	if (a.version != PS_UAPI_VERSION) {
+		say_refused(p, &a, -EPROTONOSUPPORT);
 		return -EPROTONOSUPPORT;
 	}
-	memset(&i, 0, sizeof(i));
-	i.version = PS_UAPI_VERSION;
-	i.queues = p->nqueues;
-	i.link_mbps = READ_ONCE(p->link_mbps);
-	mutex_lock(&p->lock);
-	if (p->gone) {
-		mutex_unlock(&p->lock);
-		return -ENODEV;
-	}
-	i.numa_node = dev_to_node(&p->pdev->dev);
-	strscpy(i.name, p->netdev->name, sizeof(i.name));
-	mutex_unlock(&p->lock);
 	memcpy(i.mac, p->mac, sizeof(i.mac));
 	strscpy(i.bus, p->bus, sizeof(i.bus));
+	mutex_lock(&p->lock);
+	gone = p->gone;
+	if (!gone)
+		strscpy(i.name, p->netdev->name, sizeof(i.name));
+	mutex_unlock(&p->lock);
+	if (gone)
+		return -ENODEV;
 	return copy_to_user(arg, &i, sizeof(i)) ? -EFAULT : 0;
 }
 
@@ -156,15 +151,6 @@ static long do_attach(struct ps_file *f, void __user *arg)
 		r = -EFAULT;
 	}
 	return r;
-}
-
-/* Maps that are still there keep their pages, which nobody else uses. */
-static long do_detach(struct ps_file *f)
-{
-	if (!f->queue)
-		return -ENXIO;
-	let_go(f);
-	return 0;
 }
 
 static long do_event(struct ps_file *f, void __user *arg)
@@ -226,7 +212,9 @@ static long chr_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		r = do_attach(f, u);
 		break;
 	case PS_IOC_DETACH:
-		r = do_detach(f);
+		/* maps that are still there keep their pages, nobody else's */
+		r = f->queue ? 0 : -ENXIO;
+		let_go(f);
 		break;
 	case PS_IOC_SYNC:
 		r = do_sync(f, u);
@@ -307,18 +295,21 @@ int ps_chr_add(struct ps_port *p)
 	return r;
 }
 
-/* No new opens; open files get the error event; DMA ends for all queues. */
+/* No new opens; open files get the error event; queues have no DMA. */
 void ps_chr_remove(struct ps_port *p)
 {
 	unsigned int i;
 
 	if (p->registered)
 		misc_deregister(&p->misc);
+	mutex_lock(&p->life);
 	mutex_lock(&p->lock);
-	p->gone = true;
+	WRITE_ONCE(p->gone, true);
 	for (i = 0; i < p->nqueues; i++)
 		ps_queue_end(&p->queue[i], PS_STATE_GONE);
+	ps_idle_stop(p);
 	mutex_unlock(&p->lock);
+	mutex_unlock(&p->life);
 	ps_chr_tell(p, EPOLLERR | EPOLLHUP);
 }
 

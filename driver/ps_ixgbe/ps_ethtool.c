@@ -69,21 +69,16 @@ static const char * const per_queue[] = {
 	"late",
 };
 
-static struct ps_port *port_of(struct net_device *dev)
-{
-	return *(struct ps_port **)netdev_priv(dev);
-}
-
 static int get_sset_count(struct net_device *dev, int set)
 {
 	if (set != ETH_SS_STATS)
 		return -EOPNOTSUPP;
-	return PS_STATS + 1 + port_of(dev)->nqueues * ARRAY_SIZE(per_queue);
+	return PS_STATS + 1 + ps_port_of(dev)->nqueues * ARRAY_SIZE(per_queue);
 }
 
 static void get_strings(struct net_device *dev, u32 set, u8 *at)
 {
-	struct ps_port *p = port_of(dev);
+	struct ps_port *p = ps_port_of(dev);
 	unsigned int i, k;
 
 	if (set != ETH_SS_STATS)
@@ -99,7 +94,7 @@ static void get_strings(struct net_device *dev, u32 set, u8 *at)
 static void get_stats(struct net_device *dev, struct ethtool_stats *e,
 		      u64 *at)
 {
-	struct ps_port *p = port_of(dev);
+	struct ps_port *p = ps_port_of(dev);
 	unsigned int i;
 
 	mutex_lock(&p->lock);
@@ -117,17 +112,10 @@ static void get_stats(struct net_device *dev, struct ethtool_stats *e,
 	mutex_unlock(&p->lock);
 }
 
-static void get_drvinfo(struct net_device *dev, struct ethtool_drvinfo *i)
-{
-	strscpy(i->driver, PS_NAME, sizeof(i->driver));
-	strscpy(i->version, PS_VERSION, sizeof(i->version));
-	strscpy(i->bus_info, port_of(dev)->bus, sizeof(i->bus_info));
-}
-
 static int get_link_ksettings(struct net_device *dev,
 			      struct ethtool_link_ksettings *k)
 {
-	struct ps_port *p = port_of(dev);
+	struct ps_port *p = ps_port_of(dev);
 	u32 mbps = READ_ONCE(p->link_mbps);
 
 	k->base.speed = mbps ? (int)mbps : SPEED_UNKNOWN;
@@ -139,7 +127,7 @@ static int get_link_ksettings(struct net_device *dev,
 
 static void get_channels(struct net_device *dev, struct ethtool_channels *c)
 {
-	c->max_combined = port_of(dev)->nqueues;
+	c->max_combined = ps_port_of(dev)->nqueues;
 	c->combined_count = c->max_combined;
 	c->max_other = 1;
 	c->other_count = 1;
@@ -148,14 +136,14 @@ static void get_channels(struct net_device *dev, struct ethtool_channels *c)
 static void get_pauseparam(struct net_device *dev,
 			   struct ethtool_pauseparam *e)
 {
-	e->rx_pause = port_of(dev)->rx_pause;
-	e->tx_pause = port_of(dev)->tx_pause;
+	e->rx_pause = ps_port_of(dev)->rx_pause;
+	e->tx_pause = ps_port_of(dev)->tx_pause;
 }
 
 static int set_pauseparam(struct net_device *dev,
 			  struct ethtool_pauseparam *e)
 {
-	struct ps_port *p = port_of(dev);
+	struct ps_port *p = ps_port_of(dev);
 
 	if (e->autoneg)
 		return -EINVAL;
@@ -169,7 +157,6 @@ static int set_pauseparam(struct net_device *dev,
 }
 
 const struct ethtool_ops ps_ethtool_ops = {
-	.get_drvinfo = get_drvinfo,
 	.get_link = ethtool_op_get_link,
 	.get_link_ksettings = get_link_ksettings,
 	.get_sset_count = get_sset_count,

@@ -374,13 +374,13 @@ static int switch_on(struct ps_port *p, u32 control, u32 bits,
 }
 
 /* 4.6.7.1: ring, buffers' size, enable, wait, only then the tail. */
-int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
+int ps_hw_rx_enable(struct ps_port *p, unsigned int i, const struct ps_mem *m,
 		    u32 slots, bool strip_vlan)
 {
 	int r;
 
-	ps_wr(p, RDBAL(i), lower_32_bits(ring));
-	ps_wr(p, RDBAH(i), upper_32_bits(ring));
+	ps_wr(p, RDBAL(i), lower_32_bits(m->ring_dma));
+	ps_wr(p, RDBAH(i), upper_32_bits(m->ring_dma));
 	ps_wr(p, RDLEN(i), slots * sizeof(struct ps_desc));
 	ps_wr(p, SRRCTL(i), SRRCTL_2K | SRRCTL_ADVANCED | SRRCTL_DROP);
 	ps_wr(p, DCA_RXCTRL(i), ps_rd(p, DCA_RXCTRL(i)) & ~(1u << 12));
@@ -393,9 +393,11 @@ int ps_hw_rx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
 }
 
 /* 4.6.8.1 */
-int ps_hw_tx_enable(struct ps_port *p, unsigned int i, dma_addr_t ring,
+int ps_hw_tx_enable(struct ps_port *p, unsigned int i, const struct ps_mem *m,
 		    u32 slots)
 {
+	dma_addr_t ring = m->ring_dma + m->rx_bytes;
+
 	ps_wr(p, TDBAL(i), lower_32_bits(ring));
 	ps_wr(p, TDBAH(i), upper_32_bits(ring));
 	ps_wr(p, TDLEN(i), slots * sizeof(struct ps_desc));

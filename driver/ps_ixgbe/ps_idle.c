@@ -20,9 +20,9 @@ static void take(struct ps_port *p, u32 buf, const struct ps_slot *s)
 		i->part = netdev_alloc_skb_ip_align(p->netdev, more ?
 						    PS_FRAME_MAX + 4 : s->len);
 	if (i->part && skb_tailroom(i->part) >= s->len) {
-		ps_mem_for_cpu(p, i->mem, buf);
-		skb_put_data(i->part, ps_mem_addr(i->mem, buf), s->len);
-		ps_mem_for_device(p, i->mem, buf);
+		ps_mem_for_cpu(p, p->mem, buf);
+		skb_put_data(i->part, ps_mem_addr(p->mem, buf), s->len);
+		ps_mem_for_device(p, p->mem, buf);
 	} else {
 		i->torn = true;
 	}
@@ -41,12 +41,12 @@ static void take(struct ps_port *p, u32 buf, const struct ps_slot *s)
 
 static void lend(struct ps_port *p, u32 buf)
 {
-	struct ps_desc d = { .a = ps_mem_dma(p->idle.mem, buf) };
+	struct ps_desc d = { .a = ps_mem_dma(p->mem, buf) };
 
-	ps_mem_write_desc(p, p->idle.mem, buf, &d);
+	ps_mem_write_desc(p, p->mem, buf, &d);
 }
 
-static int poll(struct napi_struct *n, int budget)
+int ps_idle_poll(struct napi_struct *n, int budget)
 {
 	struct ps_port *p = container_of(n, struct ps_port, idle.napi);
 	struct ps_idle *i = &p->idle;
@@ -54,7 +54,7 @@ static int poll(struct napi_struct *n, int budget)
 
 	for (; done < budget; done++) {
 		u32 at = i->next % PS_IDLE_SLOTS;
-		struct ps_desc d = ps_mem_read_desc(p, i->mem, at);
+		struct ps_desc d = ps_mem_read_desc(p, p->mem, at);
 		struct ps_slot s;
 
 		if (!(d.b & PS_RXD_DONE))
@@ -80,7 +80,7 @@ int ps_idle_start(struct ps_port *p)
 
 	if (i->running)
 		return 0;
-	r = ps_hw_rx_enable(p, 0, i->mem->ring_dma, PS_IDLE_SLOTS, false);
+	r = ps_hw_rx_enable(p, 0, p->mem, PS_IDLE_SLOTS, false);
 	if (r < 0)
 		return r;
 	for (b = 0; b < PS_IDLE_SLOTS; b++)
@@ -110,24 +110,4 @@ int ps_idle_stop(struct ps_port *p)
 	i->part = NULL;
 	i->torn = false;
 	return r;
-}
-
-int ps_idle_add(struct ps_port *p)
-{
-	struct ps_idle *i = &p->idle;
-
-	i->mem = ps_mem_new(p, PAGE_SIZE, PS_IDLE_SLOTS, PS_IDLE_SLOTS);
-	if (!i->mem)
-		return -ENOMEM;
-	netif_napi_add(p->netdev, &i->napi, poll);
-	return 0;
-}
-
-/* After the chip has stopped. */
-void ps_idle_remove(struct ps_port *p)
-{
-	netif_napi_del(&p->idle.napi);
-	ps_mem_unmap(p, p->idle.mem);
-	ps_mem_free(p->idle.mem);
-	p->idle.mem = NULL;
 }

@@ -2,17 +2,17 @@
 /*
  * ps_life.c - a port goes down and comes up while it stays bound
  *
- *	up --down()--> chip stopped, no DMA --up()--> up
+ *	up --take_down()--> chip stopped, no DMA --bring_up()--> up
  *	   transmit hang, a queue that would not stop:	reset work
  *	   suspend, PCI error, reset from sysfs:	the kernel's callbacks
  *	   registers read all ones (pulled out):	down for good
  *
- * Every attachment ends with down(): its calls say -ENXIO, poll() POLLERR,
+ * Every attachment ends with take_down(): its calls say -ENXIO, poll() POLLERR,
  * head.state says why.  The process detaches and attaches again, which is
  * refused with -ENETDOWN until the port is up.
  *
- * Locks      port->life around down() and up(), outside all others; service
- *            and interrupts ask for a reset, they do not do it.
+ * Locks      port->life around take_down() and bring_up(), outside all others;
+ *            service and interrupts ask for a reset, they do not do it.
  */
 #include <linux/interrupt.h>
 #include <linux/poll.h>
@@ -28,11 +28,12 @@ static void quiesce_irqs(struct ps_port *p)
 	unsigned int i;
 
 	ps_hw_mask(p);
-	for (i = 0; i <= p->nqueues; i++)
+	for (i = 0; i < p->irqs; i++)
 		synchronize_irq(pci_irq_vector(p->pdev, i));
 }
 
-void ps_life_down(struct ps_port *p, u32 state)
+/* port->life is held, for bring_up() too. */
+static void take_down(struct ps_port *p, u32 state)
 {
 	unsigned int i;
 
@@ -53,13 +54,13 @@ void ps_life_down(struct ps_port *p, u32 state)
 	cancel_delayed_work_sync(&p->service);
 	if (ps_hw_stop(p) < 0)
 		dev_err(&p->pdev->dev, "the chip does not reset\n");
-	ps_netdev_drain(p);
+	ps_netdev_clean(p, true);
 	WRITE_ONCE(p->link_mbps, 0);
 	WRITE_ONCE(p->module, PS_MODULE_UNKNOWN);
 	ps_chr_tell(p, EPOLLERR | EPOLLPRI);
 }
 
-int ps_life_up(struct ps_port *p)
+static int bring_up(struct ps_port *p)
 {
 	int r;
 
@@ -84,7 +85,7 @@ int ps_life_up(struct ps_port *p)
 /* Any context: the port is reset soon. */
 void ps_life_ask_reset(struct ps_port *p, const char *why)
 {
-	if (READ_ONCE(p->down) || READ_ONCE(p->ending))
+	if (READ_ONCE(p->down) || READ_ONCE(p->gone))
 		return;
 	dev_err_ratelimited(&p->pdev->dev, "%s: resetting the port\n", why);
 	schedule_delayed_work(&p->reset, 0);
@@ -97,16 +98,16 @@ void ps_life_reset(struct work_struct *work)
 	int r;
 
 	mutex_lock(&p->life);
-	if (p->ending || p->asleep)
+	if (p->gone || p->asleep)
 		goto out;
 	if (ps_hw_pulled(p)) {
 		dev_err(&p->pdev->dev, "registers read all ones: pulled out\n");
-		ps_life_down(p, PS_STATE_GONE);
+		take_down(p, PS_STATE_GONE);
 		goto out;
 	}
-	ps_life_down(p, PS_STATE_RESET);
+	take_down(p, PS_STATE_RESET);
 	p->resets++;
-	r = ps_life_up(p);
+	r = bring_up(p);
 	if (r < 0) {
 		dev_err(&p->pdev->dev, "stays down (%d), next try in %d s\n",
 			r, RETRY_S);
@@ -118,39 +119,47 @@ out:
 	mutex_unlock(&p->life);
 }
 
-/* The port goes to sleep or leaves the bus's hands; up again by wake(). */
-static void sleep_port(struct ps_port *p, u32 state)
+static void sleep_as(struct pci_dev *pdev, u32 state)
 {
+	struct ps_port *p = pci_get_drvdata(pdev);
+
 	mutex_lock(&p->life);
 	p->asleep = true;
-	ps_life_down(p, state);
+	take_down(p, state);
 	mutex_unlock(&p->life);
 }
 
-static int wake_port(struct ps_port *p)
+/* The port goes to sleep or leaves the bus's hands; up again by wake(). */
+void ps_life_sleep(struct pci_dev *pdev)
 {
+	sleep_as(pdev, PS_STATE_RESET);
+}
+
+static void wake(struct pci_dev *pdev)
+{
+	struct ps_port *p = pci_get_drvdata(pdev);
 	int r;
 
 	mutex_lock(&p->life);
 	p->asleep = false;
-	r = ps_life_up(p);
+	r = bring_up(p);
 	mutex_unlock(&p->life);
 	if (r < 0) {
-		dev_err(&p->pdev->dev, "does not wake: %d\n", r);
+		dev_err(&pdev->dev, "stays asleep: %d\n", r);
 		schedule_delayed_work(&p->reset, RETRY_S * HZ);
 	}
-	return r;
 }
 
 static int __maybe_unused ps_suspend(struct device *dev)
 {
-	sleep_port(dev_get_drvdata(dev), PS_STATE_RESET);
+	ps_life_sleep(to_pci_dev(dev));
 	return 0;
 }
 
 static int __maybe_unused ps_resume(struct device *dev)
 {
-	return wake_port(dev_get_drvdata(dev));
+	wake(to_pci_dev(dev));
+	return 0;
 }
 
 SIMPLE_DEV_PM_OPS(ps_pm_ops, ps_suspend, ps_resume);
@@ -158,46 +167,25 @@ SIMPLE_DEV_PM_OPS(ps_pm_ops, ps_suspend, ps_resume);
 static pci_ers_result_t error_detected(struct pci_dev *pdev,
 				       pci_channel_state_t state)
 {
-	struct ps_port *p = pci_get_drvdata(pdev);
+	bool lost = state == pci_channel_io_perm_failure;
 
-	if (state == pci_channel_io_perm_failure) {
-		sleep_port(p, PS_STATE_GONE);
-		return PCI_ERS_RESULT_DISCONNECT;
-	}
-	sleep_port(p, PS_STATE_RESET);
-	return PCI_ERS_RESULT_NEED_RESET;
+	sleep_as(pdev, lost ? PS_STATE_GONE : PS_STATE_RESET);
+	return lost ? PCI_ERS_RESULT_DISCONNECT : PCI_ERS_RESULT_NEED_RESET;
 }
 
 /* The bus may have been reset: BARs and vectors are as probe() left them. */
 static pci_ers_result_t slot_reset(struct pci_dev *pdev)
 {
-	struct ps_port *p = pci_get_drvdata(pdev);
-
 	pdev->state_saved = true;
 	pci_restore_state(pdev);
-	return ps_hw_pulled(p) ? PCI_ERS_RESULT_DISCONNECT :
-				 PCI_ERS_RESULT_RECOVERED;
-}
-
-static void error_resume(struct pci_dev *pdev)
-{
-	wake_port(pci_get_drvdata(pdev));
-}
-
-static void reset_prepare(struct pci_dev *pdev)
-{
-	sleep_port(pci_get_drvdata(pdev), PS_STATE_RESET);
-}
-
-static void reset_done(struct pci_dev *pdev)
-{
-	wake_port(pci_get_drvdata(pdev));
+	return ps_hw_pulled(pci_get_drvdata(pdev)) ?
+		PCI_ERS_RESULT_DISCONNECT : PCI_ERS_RESULT_RECOVERED;
 }
 
 const struct pci_error_handlers ps_error_handlers = {
 	.error_detected = error_detected,
 	.slot_reset = slot_reset,
-	.resume = error_resume,
-	.reset_prepare = reset_prepare,
-	.reset_done = reset_done,
+	.resume = wake,
+	.reset_prepare = ps_life_sleep,
+	.reset_done = wake,
 };

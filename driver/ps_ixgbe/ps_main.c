@@ -3,9 +3,9 @@
  * ps_main.c - probe and remove, interrupts, the link
  *
  * Removal, in order: no new opens, every queue stopped and its memory taken
- * off the bus, files told, net device gone, chip stopped, interrupts freed,
- * registers unmapped.  Files that are still open keep the port's memory and,
- * through their file operations, the module.
+ * off the bus, files told, interrupts and works ended, net device gone, chip
+ * stopped, registers unmapped.  Files that are still open keep the port's
+ * memory and, through their file operations, the module.
  */
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
@@ -44,7 +44,7 @@ static irqreturn_t other_irq(int irq, void *arg)
 	u32 cause = ps_rd(p, EICR);
 
 	ps_wr(p, EICR, cause & 0xffff0000);
-	ps_netdev_clean(p);
+	ps_netdev_clean(p, false);
 	if (cause & (EICR_LSC | EICR_SDP2))
 		mod_delayed_work(system_wq, &p->service, 0);
 	if (cause & (EICR_PCI | EICR_ECC))
@@ -102,30 +102,11 @@ static void service(struct work_struct *work)
 	}
 	if (mbps != p->link_mbps)
 		link_changed(p, mbps);
-	ps_netdev_clean(p);
+	ps_netdev_clean(p, false);
 	check_transmit(p);
 	for (i = 0; i < p->nqueues; i++)
 		ps_queue_nudge(&p->queue[i]);
 	schedule_delayed_work(&p->service, HZ);
-}
-
-static void init_queues(struct ps_port *p)
-{
-	unsigned int i;
-
-	for (i = 0; i < PS_QUEUES_MAX; i++) {
-		struct ps_queue *q = &p->queue[i];
-
-		q->port = p;
-		q->index = i;
-		mutex_init(&q->lock);
-		init_waitqueue_head(&q->wait);
-	}
-}
-
-static void *irq_arg(struct ps_port *p, unsigned int i)
-{
-	return i < p->nqueues ? (void *)&p->queue[i] : (void *)p;
 }
 
 /* The vectors that there are decide how many queue pairs the port has. */
@@ -146,37 +127,33 @@ static int alloc_vectors(struct ps_port *p)
 	return 0;
 }
 
-static void free_irqs(struct ps_port *p, unsigned int requested)
-{
-	while (requested--)
-		free_irq(pci_irq_vector(p->pdev, requested),
-			 irq_arg(p, requested));
-}
-
 /* /proc/interrupts names queue i's vector xgeN-rx-i. */
 static int request_irqs(struct ps_port *p)
 {
-	unsigned int i;
+	const char *name = p->netdev->name;
 	int r;
 
-	for (i = 0; i <= p->nqueues; i++) {
-		char *name = i < p->nqueues ? p->queue[i].name : p->name;
-
-		if (i < p->nqueues)
-			snprintf(name, PS_NAME_BYTES, "%s-rx-%u",
-				 p->netdev->name, i);
-		else
-			snprintf(name, PS_NAME_BYTES, "%s-other",
-				 p->netdev->name);
-		r = request_irq(pci_irq_vector(p->pdev, i),
-				i < p->nqueues ? queue_irq : other_irq, 0,
-				name, irq_arg(p, i));
-		if (r < 0) {
-			free_irqs(p, i);
+	for (; p->irqs < p->nqueues; p->irqs++) {
+		r = pci_request_irq(p->pdev, p->irqs, queue_irq, NULL,
+				    &p->queue[p->irqs], "%s-rx-%u", name,
+				    p->irqs);
+		if (r < 0)
 			return r;
-		}
 	}
-	return 0;
+	r = pci_request_irq(p->pdev, p->irqs, other_irq, NULL, p, "%s-other",
+			    name);
+	p->irqs += r == 0;
+	return r;
+}
+
+/* No handler runs after this. */
+static void free_irqs(struct ps_port *p)
+{
+	unsigned int i;
+
+	for (i = 0; i < p->irqs; i++)
+		pci_free_irq(p->pdev, i, i < p->nqueues ?
+			     (void *)&p->queue[i] : (void *)p);
 }
 
 static int map_device(struct ps_port *p)
@@ -225,11 +202,19 @@ static struct ps_port *new_port(struct pci_dev *pdev)
 	strscpy(p->bus, pci_name(pdev), sizeof(p->bus));
 	mutex_init(&p->lock);
 	mutex_init(&p->life);
+	p->down = true;			/* until all of it is there */
+	p->rx_pause = true;
+	p->tx_pause = true;
 	INIT_DELAYED_WORK(&p->reset, ps_life_reset);
 	INIT_DELAYED_WORK(&p->service, service);
 	for (i = 0; i < PS_RSS_KEY_BYTES; i++)
 		p->key[i] = i & 1 ? 0x5a : 0x6d;	/* mtcpd's default */
-	init_queues(p);
+	for (i = 0; i < PS_QUEUES_MAX; i++) {
+		p->queue[i].port = p;
+		p->queue[i].index = i;
+		mutex_init(&p->queue[i].lock);
+		init_waitqueue_head(&p->queue[i].wait);
+	}
 	return p;
 }
 
@@ -255,6 +240,47 @@ static const struct pci_device_id ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, ids);
 
+/* Undoes as much of put_together() as was done; all that may sleep on. */
+static void take_apart(struct ps_port *p)
+{
+	ps_chr_remove(p);		/* gone from here on */
+	ps_hw_mask(p);
+	free_irqs(p);
+	cancel_delayed_work_sync(&p->service);	/* it sets the carrier, so */
+	cancel_delayed_work_sync(&p->reset);
+	if (p->netdev && p->netdev->reg_state == NETREG_REGISTERED)
+		unregister_netdev(p->netdev);	/* only then */
+	if (ps_hw_stop(p) < 0)
+		dev_err(&p->pdev->dev, "the chip does not reset\n");
+	ps_netdev_remove(p);
+	pci_free_irq_vectors(p->pdev);
+	unmap_device(p);
+	ps_port_put(p);
+}
+
+static int put_together(struct ps_port *p)
+{
+	int r = ps_hw_reset(p);
+
+	if (r == 0)
+		r = alloc_vectors(p);
+	if (r == 0)
+		r = ps_hw_start(p);
+	if (r == 0)
+		r = ps_netdev_add(p);
+	if (r == 0)
+		r = request_irqs(p);
+	if (r == 0)
+		r = ps_chr_add(p);
+	if (r < 0)
+		return r;
+	mutex_lock(&p->lock);
+	r = ps_idle_start(p);
+	p->down = r < 0;
+	mutex_unlock(&p->lock);
+	return r;
+}
+
 static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct ps_port *p;
@@ -270,37 +296,19 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	p = new_port(pdev);
 	if (!p)
 		return -ENOMEM;
-	p->down = true;			/* until all of it is there */
 	p->sfp = id->driver_data;
-	p->rx_pause = true;
-	p->tx_pause = true;
 	r = map_device(p);
-	if (r < 0)
-		goto put;
-	r = ps_hw_reset(p);
-	if (r < 0)
-		goto unmap;
-	r = alloc_vectors(p);
-	if (r < 0)
-		goto unmap;
-	r = ps_hw_start(p);
-	if (r < 0)
-		goto stop;
-	r = ps_netdev_add(p);
-	if (r < 0)
-		goto stop;
-	r = request_irqs(p);
-	if (r < 0)
-		goto netdev;
-	r = ps_chr_add(p);
-	if (r < 0)
-		goto irqs;
-	mutex_lock(&p->lock);
-	r = ps_idle_start(p);
-	p->down = r < 0;
-	mutex_unlock(&p->lock);
-	if (r < 0)
-		goto chr;
+	if (r < 0) {
+		ps_port_put(p);
+		return r;
+	}
+	r = put_together(p);
+	if (r < 0) {
+		if (r == -ENOMEM)
+			dev_err(&pdev->dev, "out of memory\n");
+		take_apart(p);
+		return r;
+	}
 	pci_set_drvdata(pdev, p);
 	pci_enable_pcie_error_reporting(pdev);
 	pci_save_state(pdev);			/* for slot_reset() */
@@ -308,61 +316,11 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		    p->bus, p->mac, p->nqueues, p->node);
 	schedule_delayed_work(&p->service, 0);
 	return 0;
-chr:
-	ps_chr_remove(p);
-irqs:
-	free_irqs(p, p->nqueues + 1);
-	cancel_delayed_work_sync(&p->service);	/* an interrupt's */
-netdev:
-	unregister_netdev(p->netdev);
-stop:
-	ps_hw_stop(p);
-	pci_free_irq_vectors(pdev);
-	if (p->netdev)
-		ps_netdev_remove(p);
-unmap:
-	unmap_device(p);
-put:
-	if (r == -ENOMEM)
-		dev_err(&pdev->dev, "out of memory\n");
-	ps_port_put(p);
-	return r;
 }
 
 static void remove(struct pci_dev *pdev)
 {
-	struct ps_port *p = pci_get_drvdata(pdev);
-
-	mutex_lock(&p->life);
-	WRITE_ONCE(p->ending, true);
-	mutex_unlock(&p->life);
-	cancel_delayed_work_sync(&p->reset);
-	ps_chr_remove(p);
-	mutex_lock(&p->lock);
-	ps_idle_stop(p);
-	mutex_unlock(&p->lock);
-	unregister_netdev(p->netdev);
-	ps_wr(p, EIMC, ~0u);
-	cancel_delayed_work_sync(&p->service);
-	if (ps_hw_stop(p) < 0)
-		dev_err(&pdev->dev, "the chip does not reset\n");
-	free_irqs(p, p->nqueues + 1);
-	pci_free_irq_vectors(pdev);
-	cancel_delayed_work_sync(&p->service);	/* a last interrupt's */
-	ps_netdev_remove(p);
-	cancel_delayed_work_sync(&p->reset);	/* asked for meanwhile */
-	unmap_device(p);
-	ps_port_put(p);
-}
-
-static void shutdown(struct pci_dev *pdev)
-{
-	struct ps_port *p = pci_get_drvdata(pdev);
-
-	mutex_lock(&p->life);
-	p->asleep = true;
-	ps_life_down(p, PS_STATE_GONE);
-	mutex_unlock(&p->life);
+	take_apart(pci_get_drvdata(pdev));
 }
 
 static struct pci_driver ps_driver = {
@@ -370,7 +328,7 @@ static struct pci_driver ps_driver = {
 	.id_table = ids,
 	.probe = probe,
 	.remove = remove,
-	.shutdown = shutdown,
+	.shutdown = ps_life_sleep,
 	.driver.pm = pm_ptr(&ps_pm_ops),
 	.err_handler = &ps_error_handlers,
 };

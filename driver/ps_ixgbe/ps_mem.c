@@ -62,9 +62,10 @@ fail:
 	return -ENOMEM;
 }
 
-static int alloc_ring(struct ps_port *p, struct ps_mem *m, u32 slots)
+static int alloc_ring(struct ps_port *p, struct ps_mem *m, u32 rx, u32 tx)
 {
-	m->ring_bytes = PAGE_ALIGN(slots * sizeof(struct ps_desc));
+	m->rx_bytes = PAGE_ALIGN(rx * sizeof(struct ps_desc));
+	m->ring_bytes = m->rx_bytes + PAGE_ALIGN(tx * sizeof(struct ps_desc));
 	m->ring = alloc_pages_node(dev_to_node(&p->pdev->dev), PS_GFP |
 				   __GFP_ZERO | __GFP_COMP,
 				   get_order(m->ring_bytes));
@@ -94,7 +95,7 @@ static int map_blocks(struct ps_port *p, struct ps_mem *m)
 }
 
 struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers,
-			  u32 rx_slots)
+			  u32 rx_slots, u32 tx_slots)
 {
 	struct ps_mem *m = kzalloc(sizeof(*m), GFP_KERNEL);
 	int order, node = dev_to_node(&p->pdev->dev);
@@ -104,7 +105,7 @@ struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers,
 	m->buffers = buffers;
 	m->head_bytes = head_bytes;
 	m->head = __vmalloc(head_bytes, PS_GFP | __GFP_ZERO);
-	if (!m->head || alloc_ring(p, m, rx_slots) < 0)
+	if (!m->head || alloc_ring(p, m, rx_slots, tx_slots) < 0)
 		goto fail;
 	for (order = ORDER_MAX; order >= 0; order -= 3)
 		if (alloc_blocks(m, node, order) == 0)
@@ -135,6 +136,8 @@ void ps_mem_unmap(struct ps_port *p, struct ps_mem *m)
 
 void ps_mem_free(struct ps_mem *m)
 {
+	if (!m)
+		return;
 	WARN_ON(m->mapped);
 	free_blocks(m);
 	if (m->ring)
@@ -192,7 +195,7 @@ int ps_mem_mmap(struct ps_port *p, struct ps_mem *m,
 	if (offset == PS_MAP_BUFFERS)
 		most = PAGE_ALIGN((unsigned long)m->buffers * PS_BUF_BYTES);
 	else if (offset == PS_MAP_DESCRIPTORS)
-		most = m->ring_bytes;
+		most = m->rx_bytes;
 	else
 		most = offset ? 0 : m->head_bytes;
 	if (!(vma->vm_flags & VM_SHARED) || bytes > most)
@@ -234,10 +237,14 @@ struct ps_desc ps_mem_read_desc(struct ps_port *p, const struct ps_mem *m,
 				u32 at)
 {
 	const struct ps_desc *d = page_address(m->ring);
+	struct ps_desc v;
 
 	dma_sync_single_for_cpu(&p->pdev->dev, m->ring_dma + at * sizeof(*d),
 				sizeof(*d), DMA_BIDIRECTIONAL);
-	return ps_read_desc(d + at);
+	v.b = le64_to_cpu((__force __le64)READ_ONCE(d[at].b));
+	dma_rmb();	/* the rest of a descriptor after its done bit */
+	v.a = le64_to_cpu((__force __le64)READ_ONCE(d[at].a));
+	return v;
 }
 
 void ps_mem_write_desc(struct ps_port *p, const struct ps_mem *m, u32 at,
@@ -245,7 +252,8 @@ void ps_mem_write_desc(struct ps_port *p, const struct ps_mem *m, u32 at,
 {
 	struct ps_desc *d = page_address(m->ring);
 
-	ps_write_desc(d + at, v);
+	d[at].a = (__force u64)cpu_to_le64(v->a);
+	d[at].b = (__force u64)cpu_to_le64(v->b);
 	dma_sync_single_for_device(&p->pdev->dev, m->ring_dma + at * sizeof(*d),
 				   sizeof(*d), DMA_BIDIRECTIONAL);
 }

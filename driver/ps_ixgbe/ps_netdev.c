@@ -12,20 +12,23 @@
 #include "ps.h"
 #include "ps_reg.h"
 
-static struct ps_port *port_of(struct net_device *dev)
+static u32 desc_of(const struct ps_port *p, u32 slot)
 {
-	return *(struct ps_port **)netdev_priv(dev);
+	return ps_mem_tx(p->mem) + slot % PS_SLOW_SLOTS;
 }
 
-/* Frees what was sent; the lock is held. */
-static void clean_ring(struct ps_port *p, bool all)
+/* Frees what was sent; after the chip has stopped: what was not, too. */
+void ps_netdev_clean(struct ps_port *p, bool all)
 {
 	struct ps_slow *s = &p->slow;
+	unsigned long flags;
 
+	spin_lock_irqsave(&s->lock, flags);
 	for (; s->clean != s->next; s->clean++) {
 		u32 at = s->clean % PS_SLOW_SLOTS;
 
-		if (!all && !(ps_read_desc(&s->txd[at]).b & PS_TXD_DONE))
+		if (!all && !(ps_mem_read_desc(p, p->mem, desc_of(p, at)).b &
+			      PS_TXD_DONE))
 			break;
 		dma_unmap_single(&p->pdev->dev, s->dma[at], s->skb[at]->len,
 				 DMA_TO_DEVICE);
@@ -34,20 +37,12 @@ static void clean_ring(struct ps_port *p, bool all)
 	}
 	if (s->next - s->clean < PS_SLOW_SLOTS / 2 && !all)
 		netif_wake_queue(p->netdev);
-}
-
-void ps_netdev_clean(struct ps_port *p)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&p->slow.lock, flags);
-	clean_ring(p, false);
-	spin_unlock_irqrestore(&p->slow.lock, flags);
+	spin_unlock_irqrestore(&s->lock, flags);
 }
 
 static netdev_tx_t net_xmit(struct sk_buff *skb, struct net_device *dev)
 {
-	struct ps_port *p = port_of(dev);
+	struct ps_port *p = ps_port_of(dev);
 	struct ps_slow *s = &p->slow;
 	struct ps_slot slot;
 	struct ps_desc d;
@@ -69,7 +64,7 @@ static netdev_tx_t net_xmit(struct sk_buff *skb, struct net_device *dev)
 	spin_lock_irqsave(&s->lock, flags);
 	at = s->next % PS_SLOW_SLOTS;
 	ps_desc_send(&d, &slot, &slot, dma, skb->len);
-	ps_write_desc(&s->txd[at], &d);
+	ps_mem_write_desc(p, p->mem, desc_of(p, at), &d);
 	s->skb[at] = skb;
 	s->dma[at] = dma;
 	s->next++;
@@ -95,7 +90,7 @@ static int net_open(struct net_device *dev)
 
 static void net_tx_timeout(struct net_device *dev, unsigned int queue)
 {
-	ps_life_ask_reset(port_of(dev), "transmit hang");
+	ps_life_ask_reset(ps_port_of(dev), "transmit hang");
 }
 
 static const struct net_device_ops net_ops = {
@@ -154,19 +149,10 @@ int ps_netdev_start_ring(struct ps_port *p)
 {
 	p->slow.clean = 0;
 	p->slow.next = 0;
-	return ps_hw_tx_enable(p, p->nqueues, p->slow.txd_dma, PS_SLOW_SLOTS);
+	return ps_hw_tx_enable(p, p->nqueues, p->mem, PS_SLOW_SLOTS);
 }
 
-/* The chip has stopped: what was not sent is dropped. */
-void ps_netdev_drain(struct ps_port *p)
-{
-	unsigned long flags;
-
-	spin_lock_irqsave(&p->slow.lock, flags);
-	clean_ring(p, true);
-	spin_unlock_irqrestore(&p->slow.lock, flags);
-}
-
+/* What fails half-way is undone by ps_netdev_remove(). */
 int ps_netdev_add(struct ps_port *p)
 {
 	struct net_device *dev = alloc_etherdev(sizeof(struct ps_port *));
@@ -177,13 +163,10 @@ int ps_netdev_add(struct ps_port *p)
 	p->netdev = dev;
 	*(struct ps_port **)netdev_priv(dev) = p;
 	spin_lock_init(&p->slow.lock);
-	p->slow.txd = dma_alloc_coherent(&p->pdev->dev, PS_SLOW_SLOTS *
-					 sizeof(struct ps_desc),
-					 &p->slow.txd_dma, GFP_KERNEL);
-	if (!p->slow.txd) {
-		r = -ENOMEM;
-		goto fail;
-	}
+	p->mem = ps_mem_new(p, PAGE_SIZE, PS_IDLE_SLOTS, PS_IDLE_SLOTS,
+			    PS_SLOW_SLOTS);
+	if (!p->mem)
+		return -ENOMEM;
 	SET_NETDEV_DEV(dev, &p->pdev->dev);
 	dev->netdev_ops = &net_ops;
 	dev->ethtool_ops = &ps_ethtool_ops;
@@ -193,31 +176,21 @@ int ps_netdev_add(struct ps_port *p)
 	eth_hw_addr_set(dev, p->mac);
 	strscpy(dev->name, "xge%d", sizeof(dev->name));
 	netif_carrier_off(dev);
-	r = ps_idle_add(p);
-	if (r < 0)
-		goto ring;
+	netif_napi_add(dev, &p->idle.napi, ps_idle_poll);
 	r = ps_netdev_start_ring(p);
-	if (r == 0)
-		r = register_netdev(dev);
-	if (r == 0)
-		return 0;
-	ps_idle_remove(p);
-ring:
-	dma_free_coherent(&p->pdev->dev, PS_SLOW_SLOTS * sizeof(struct ps_desc),
-			  p->slow.txd, p->slow.txd_dma);
-fail:
-	free_netdev(dev);
-	p->netdev = NULL;
-	return r;
+	return r < 0 ? r : register_netdev(dev);
 }
 
 /* After the chip has stopped. */
 void ps_netdev_remove(struct ps_port *p)
 {
-	clean_ring(p, true);
-	dma_free_coherent(&p->pdev->dev, PS_SLOW_SLOTS * sizeof(struct ps_desc),
-			  p->slow.txd, p->slow.txd_dma);
-	ps_idle_remove(p);
-	free_netdev(p->netdev);
+	if (!p->netdev)
+		return;
+	if (p->mem) {
+		ps_netdev_clean(p, true);
+		ps_mem_unmap(p, p->mem);
+		ps_mem_free(p->mem);
+	}
+	free_netdev(p->netdev);		/* the receiver's napi with it */
 	p->netdev = NULL;
 }

@@ -15,12 +15,6 @@
 #include "ps.h"
 #include "ps_reg.h"
 
-static void mark_broken(struct ps_queue *q)
-{
-	q->broken = true;
-	q->mem->head->state = PS_STATE_ERROR;
-}
-
 static bool receive_waits(const struct ps_queue *q)
 {
 	u32 at = q->rx_next & (q->rx_slots - 1);
@@ -99,6 +93,11 @@ static int harvest(struct ps_queue *q)
 	return n;
 }
 
+static u32 tx_desc(const struct ps_queue *q, u32 at)
+{
+	return ps_mem_tx(q->mem) + (at & (q->tx_slots - 1));
+}
+
 static void give_done(struct ps_queue *q, u32 at, u32 buf, u16 flags)
 {
 	struct ps_slot s = { .buf = buf, .flags = flags };
@@ -118,7 +117,8 @@ static int reclaim(struct ps_queue *q)
 	while (q->tx_clean != q->tx_next && n + PS_FRAGS_MAX <= space) {
 		u32 last = q->tx_last[q->tx_clean & mask];
 
-		if (!(ps_read_desc(&q->txd[last & mask]).b & PS_TXD_DONE))
+		if (!(ps_mem_read_desc(q->port, q->mem, tx_desc(q, last)).b &
+		      PS_TXD_DONE))
 			break;
 		for (; q->tx_clean != last + 1; q->tx_clean++) {
 			u32 buf = q->tx_buf[q->tx_clean & mask];
@@ -179,14 +179,14 @@ static void post_frame(struct ps_queue *q, const struct ps_slot *frame, int n)
 	q->mem->head->tx_bytes += bytes;
 	if (ps_desc_needs_context(&frame[0])) {
 		ps_desc_context(&d, &frame[0]);
-		ps_write_desc(&q->txd[q->tx_next & mask], &d);
+		ps_mem_write_desc(q->port, q->mem, tx_desc(q, q->tx_next), &d);
 		q->tx_buf[q->tx_next++ & mask] = PS_NOTHING;
 	}
 	for (i = 0; i < n; i++) {
 		ps_mem_for_device(q->port, q->mem, frame[i].buf);
 		ps_desc_send(&d, &frame[0], &frame[i],
 			     ps_mem_dma(q->mem, frame[i].buf), bytes);
-		ps_write_desc(&q->txd[q->tx_next & mask], &d);
+		ps_mem_write_desc(q->port, q->mem, tx_desc(q, q->tx_next), &d);
 		q->tx_buf[q->tx_next++ & mask] = frame[i].buf;
 	}
 	q->tx_last[first & mask] = q->tx_next - 1;
@@ -273,18 +273,17 @@ static int usable(const struct ps_queue *q)
 	return q->broken ? -EPROTO : 0;
 }
 
+/* -EPROTO: the user broke the contract, which stops his queue. */
 static int move_all(struct ps_queue *q, struct ps_sync *s)
 {
-	int rx, tx;
+	int tx = reclaim(q) < 0 ? -EPROTO : send(q);
+	int rx = tx < 0 || refill(q) < 0 ? -EPROTO : harvest(q);
 
-	if (reclaim(q) < 0)
-		return -EPROTO;
-	tx = send(q);
-	if (tx < 0 || refill(q) < 0)
-		return -EPROTO;
-	rx = harvest(q);
-	if (rx < 0)
-		return -EPROTO;
+	if (rx < 0) {
+		q->broken = true;
+		q->mem->head->state = PS_STATE_ERROR;
+		return rx;
+	}
 	s->rx = rx;
 	s->tx = tx;
 	read_counters(q);
@@ -298,11 +297,8 @@ int ps_queue_sync(struct ps_queue *q, struct ps_sync *s)
 	if (mutex_lock_interruptible(&q->lock))
 		return -EINTR;
 	r = usable(q);
-	if (r == 0) {
+	if (r == 0)
 		r = move_all(q, s);
-		if (r < 0)
-			mark_broken(q);
-	}
 	mutex_unlock(&q->lock);
 	return r;
 }
@@ -312,10 +308,8 @@ static __poll_t look(struct ps_queue *q)
 	struct ps_sync s = { 0 };
 	__poll_t m = 0;
 
-	if (move_all(q, &s) < 0) {
-		mark_broken(q);
+	if (move_all(q, &s) < 0)
 		return EPOLLERR;
-	}
 	/* not read by the user yet: its head behind our tail */
 	if (ps_ring_space(&q->ring[PS_RING_RX]) <=
 	    (int)q->ring[PS_RING_RX].mask)
@@ -389,42 +383,21 @@ static void plan_memory(struct ps_attach *a)
 				   sizeof(struct ps_slot));
 }
 
-static void free_rings(struct ps_queue *q)
+/* What there is of it is freed by ps_queue_detach(). */
+static int alloc_memory(struct ps_queue *q, const struct ps_attach *a)
 {
-	struct device *dev = &q->port->pdev->dev;
-
-	if (q->txd)
-		dma_free_coherent(dev, q->tx_slots * sizeof(*q->txd), q->txd,
-				  q->txd_dma);
-	q->txd = NULL;
-	kvfree(q->rx_buf);
-	kvfree(q->tx_buf);
-	kvfree(q->tx_last);
-	q->rx_buf = NULL;
-	q->tx_buf = NULL;
-	q->tx_last = NULL;
-}
-
-static int alloc_rings(struct ps_queue *q, const struct ps_attach *a)
-{
-	struct device *dev = &q->port->pdev->dev;
-
 	q->rx_slots = a->rx_slots;
 	q->tx_slots = a->tx_slots;
-	q->txd = dma_alloc_coherent(dev, q->tx_slots * sizeof(*q->txd),
-				    &q->txd_dma, PS_GFP);
-	q->rx_buf = kvcalloc(q->rx_slots, sizeof(u32), PS_GFP);
-	q->tx_buf = kvcalloc(q->tx_slots, sizeof(u32), PS_GFP);
-	q->tx_last = kvcalloc(q->tx_slots, sizeof(u32), PS_GFP);
+	q->rx_buf = kvcalloc(q->rx_slots + 2 * q->tx_slots, sizeof(u32), PS_GFP);
 	q->owners.owner = kvcalloc(a->buffers, 1, PS_GFP);
 	q->owners.count = a->buffers;
-	if (q->txd && q->rx_buf && q->tx_buf && q->tx_last && q->owners.owner)
-		q->mem = ps_mem_new(q->port, a->head_bytes, a->buffers,
-				    a->rx_slots);
-	if (q->mem)
-		return 0;
-	free_rings(q);
-	return -ENOMEM;
+	if (!q->rx_buf || !q->owners.owner)
+		return -ENOMEM;
+	q->tx_buf = q->rx_buf + q->rx_slots;
+	q->tx_last = q->tx_buf + q->tx_slots;
+	q->mem = ps_mem_new(q->port, a->head_bytes, a->buffers, a->rx_slots,
+			    a->tx_slots);
+	return q->mem ? 0 : -ENOMEM;
 }
 
 static void lay_out(struct ps_queue *q, const struct ps_attach *a)
@@ -472,10 +445,10 @@ static int start_hardware(struct ps_queue *q)
 	q->running = true;	/* half a queue is stopped as a whole */
 	r = q->index == 0 ? ps_idle_stop(q->port) : 0;
 	if (r == 0)
-		r = ps_hw_rx_enable(q->port, q->index, q->mem->ring_dma,
-				    q->rx_slots, q->strip_vlan);
+		r = ps_hw_rx_enable(q->port, q->index, q->mem, q->rx_slots,
+				    q->strip_vlan);
 	if (r == 0)
-		r = ps_hw_tx_enable(q->port, q->index, q->txd_dma, q->tx_slots);
+		r = ps_hw_tx_enable(q->port, q->index, q->mem, q->tx_slots);
 	if (r < 0)
 		return r;
 	for (i = 0; i < q->rx_slots - 1; i++) {
@@ -500,7 +473,7 @@ int ps_queue_attach(struct ps_queue *q, struct ps_attach *a)
 		return -EBUSY;
 	plan_memory(a);
 	mutex_lock(&q->lock);
-	r = alloc_rings(q, a);
+	r = alloc_memory(q, a);
 	if (r == 0) {
 		lay_out(q, a);
 		q->promisc = a->flags & PS_ATTACH_PROMISC;
@@ -544,8 +517,7 @@ void ps_queue_stop(struct ps_queue *q)
 		goto out;
 	}
 	ps_mem_unmap(p, q->mem);
-	free_rings(q);
-	if (stopped == 0 && q->index == 0 && !p->down && !p->ending &&
+	if (stopped == 0 && q->index == 0 && !p->down && !p->gone &&
 	    ps_idle_start(p) < 0)
 		dev_err(&p->pdev->dev, "the kernel receives nothing\n");
 out:
@@ -604,11 +576,12 @@ void ps_queue_nudge(struct ps_queue *q)
 void ps_queue_detach(struct ps_queue *q)
 {
 	mutex_lock(&q->lock);
-	if (q->mem)
-		ps_mem_free(q->mem);
+	ps_mem_free(q->mem);
 	q->mem = NULL;
 	kvfree(q->owners.owner);
+	kvfree(q->rx_buf);
 	q->owners.owner = NULL;
+	q->rx_buf = NULL;
 	q->attached = false;
 	mutex_unlock(&q->lock);
 }

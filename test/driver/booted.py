@@ -6,8 +6,9 @@ the kernel's ixgbe, in a namespace that plays the peer (10.5.0.1).  What an
 administrator does is done: by hand, then by units at the next boot, then all
 of it is taken out again.
 """
-import re, shutil, sys, tempfile
-from guest import CACHE, Cases, Guest, must
+import re, sys
+import guest
+from guest import CACHE, must, pair
 
 OURS, PEERS = "0000:00:02.0", "0000:00:03.0"
 DRIVERS = "/sys/bus/pci/drivers"
@@ -32,12 +33,8 @@ LEFT = re.compile(r"etc/(passwd|group|shadow|gshadow|subuid|subgid|"
                   r".*/modules\.[a-z.]+$|.*\.pyc$|etc/mtcpd/?$")
 
 
-class Suite:
-    def __init__(self, guest):
-        self.g = guest
-
-    def sh(self, command, timeout=150):
-        return self.g.sh(command, timeout)
+class Suite(guest.Suite):
+    patience = 150
 
     def until(self, command, seconds=60):
         self.sh(f"i=0; until {command}; do i=$((i + 1)); "
@@ -196,45 +193,13 @@ class Suite:
                 not LEFT.match(l.strip())]
         must(not left, f"left: {' '.join(left[:10])}")
 
-    def quiet(self):
-        bad = self.g.complaints()
-        must(not bad, "; ".join(bad[:5]))
-
 
 CASES = ("boots", "installs", "sets_up", "starts", "serves",
          "kernel_port", "journal", "stops", "by_itself", "quiet", "goes")
 
-
-def main():
-    cases = Cases()
-    folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
-    guest = None
-    try:
-        guest = Guest("booted", [
-            ("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ",addr=2"),
-            ("hubport,id=n1,hubid=0", "52:54:00:00:00:02", ",addr=3")],
-            folder, limit=1100, disks=[f"{CACHE}/booted.ext4",
-                                       f"{CACHE}/booted-debs.tar"],
-            append=" root=/dev/vda rw systemd.show_status=0 net.ifnames=1",
-            memory=1536, patience=240)
-        cases.guest = guest
-        s = Suite(guest)
-        for name in CASES:
-            before = cases.failed
-            cases.case(f"L3 booted {name}", getattr(s, name))
-            # each stands on the one before
-            if cases.failed > before or guest.p.poll() is not None:
-                break
-    except Exception as e:
-        cases.failed += 1
-        print(f"FAIL  L3 booted: {e}", flush=True)
-    finally:
-        if guest:
-            guest.close()
-        shutil.rmtree(folder, ignore_errors=True)
-    cases.report()
-    return 1 if cases.failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guest.play(
+        "L3 booted", Suite, CASES, "booted", pair(), chained=True, limit=1100,
+        disks=[f"{CACHE}/booted.ext4", f"{CACHE}/booted-debs.tar"],
+        append=" root=/dev/vda rw systemd.show_status=0 net.ifnames=1",
+        memory=1536, patience=240))

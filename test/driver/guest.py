@@ -6,7 +6,7 @@ status.  Each NIC's other end is a unix datagram socket here (class Wire).
 Every wait is bounded; the machine is ended in any case.  A driver that breaks
 a rule of the virtual 82599 (model/strict.c) ends the case with the rule's name.
 """
-import os, re, select, socket, subprocess, time
+import json, os, re, select, shutil, socket, subprocess, tempfile, time
 
 CACHE = os.environ["MTCPD_DRIVER_CACHE"]
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -54,10 +54,11 @@ class Wire:
 class Guest:
     def __init__(self, kernel, nics, folder, limit=230, iommu=False,
                  initrd=None, devices=(), disks=(), append="", memory=768,
-                 patience=90):
+                 patience=90, nodes=1):
         """nics: list of (wire or netdev string, mac, extra properties).
 
         disks: files, which stay as they are; a guest with disks may boot again.
+        nodes: NUMA nodes; with two each has a processor and half the memory.
         """
         a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
              f"LD_PRELOAD={CACHE}/ixgbe82599.so", "qemu-system-x86_64",
@@ -72,6 +73,10 @@ class Guest:
              " no_timer_check" +
              (" intel_iommu=on iommu.strict=1" if iommu else "") + append]
         a += [] if disks else ["-no-reboot"]
+        for i in range(nodes if nodes > 1 else 0):
+            a += ["-object",
+                  f"memory-backend-ram,id=m{i},size={memory // nodes}M",
+                  "-numa", f"node,nodeid={i},memdev=m{i},cpus={i}"]
         for i, f in enumerate(disks):
             a += ["-drive", f"id=d{i},file={f},format=raw,if=none,snapshot=on",
                   "-device", f"virtio-blk-pci,drive=d{i},addr={8 + i}"]
@@ -153,6 +158,12 @@ class Guest:
         s.close()
         return answer
 
+    def get(self, device, name):
+        """A property of a device, as QEMU has it."""
+        said = self.qmp(json.dumps({"execute": "qom-get", "arguments": {
+            "path": f"/machine/peripheral/{device}", "property": name}}))
+        return json.loads(said)["return"]
+
     def complaints(self):
         """What a kernel says when something is wrong."""
         _, out = self.run("dmesg")
@@ -201,3 +212,60 @@ class Cases:
 def must(condition, text):
     if not condition:
         raise RuntimeError(text)
+
+
+# Two NICs on one hub, the second with more properties.
+def pair(more=""):
+    return [("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ",addr=2"),
+            ("hubport,id=n1,hubid=0", "52:54:00:00:00:02", ",addr=3" + more)]
+
+
+class Suite:
+    """What a guest's cases have in common; each is a method."""
+    patience = 30
+
+    def __init__(self, guest):
+        self.g = guest
+
+    def sh(self, command, timeout=None):
+        return self.g.sh(command, timeout or self.patience)
+
+    def before(self):
+        pass
+
+    def quiet(self):
+        bad = self.g.complaints()
+        must(not bad, "; ".join(bad[:5]))
+
+
+def play(title, suite, names, kernel, nics, chained=False, **machine):
+    """A guest and its cases, one line each; returns the program's status.
+
+    nics: as Guest's, or what makes them of the folder and the suite's further
+    arguments: (nics, arguments).  chained: a case stands on the one before.
+    """
+    cases = Cases()
+    folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
+    more = ()
+    try:
+        if callable(nics):
+            nics, more = nics(folder)
+        cases.guest = Guest(kernel, nics, folder, **machine)
+        s = suite(cases.guest, *more)
+        for name in names:
+            before = cases.failed
+            s.before()
+            cases.case(f"{title} {name}", getattr(s, name))
+            if cases.guest.p.poll() is not None:
+                raise RuntimeError(f"the guest ended in {name}")
+            if chained and cases.failed > before:
+                break
+    except Exception as e:
+        cases.failed += 1
+        print(f"FAIL  {title}: {e}", flush=True)
+    finally:
+        if cases.guest:
+            cases.guest.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    cases.report()
+    return 1 if cases.failed else 0

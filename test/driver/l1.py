@@ -5,9 +5,9 @@ each rule of the model broken once (rules.py).
 stock: Debian's own ixgbe probes it as SFP+ and as backplane, and TCP passes
 between two of them in one guest, both ways, with TSO and checksum offload.
 """
-import shutil, struct, sys, tempfile
-import rules
-from guest import IXGBE, Cases, Guest, must
+import struct, sys
+import guest, rules
+from guest import IXGBE, Cases, must, pair
 from qtest import Qtest, enable, receive_on, reset
 
 KEY = bytes.fromhex("6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b4"
@@ -73,7 +73,8 @@ def rss_vectors(q):
              f"vector {i}: hash {hashed:08x}, not {want:08x}")
 
 
-def self_test(cases):
+def self_test():
+    cases = Cases()
     q = Qtest()
     try:
         for name, test in (("identity", identity), ("EEPROM sum", eeprom_sum),
@@ -83,63 +84,49 @@ def self_test(cases):
     finally:
         q.close()
     rules.run(cases)
-
-
-def stock(cases, kernel):
-    folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
-    g = None
-
-    def sh(command, timeout=60):
-        return g.sh(command, timeout)
-
-    def probe():
-        sh(IXGBE)
-        sh("unshare -n sleep 1000 & echo $! >/tmp/ns; sleep 1")
-        sh("ip link set eth1 netns $(cat /tmp/ns)")
-        sh("ip addr add 10.5.0.1/24 dev eth0; ip link set eth0 up")
-        sh("nsenter -n -t $(cat /tmp/ns) sh -c 'ip addr add 10.5.0.2/24 "
-           "dev eth1; ip link set eth1 up'; sleep 3")
-        sh("ping -c 2 -W 3 10.5.0.2")
-
-    def transfer(listen, dial, address):
-        sh("[ -e /tmp/f ] || dd if=/dev/urandom of=/tmp/f bs=1M count=8")
-        # A listener in the background would read /dev/null and end at once.
-        sh("[ -p /tmp/open ] || mkfifo /tmp/open")
-        sh(f"{listen} nc -l -p 7000 <>/tmp/open >/tmp/got & sleep 1; "
-           f"timeout 50 {dial} nc {address} 7000 </tmp/f; kill $! 2>/dev/null; "
-           "wait $!; cmp /tmp/f /tmp/got")
-        return "8 MiB"
-
-    inside = "nsenter -n -t $(cat /tmp/ns)"
-    try:
-        g = Guest(kernel, [
-            ("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ""),
-            ("hubport,id=n1,hubid=0", "52:54:00:00:00:02",
-             ",device-id=0x10f7")], folder)
-        cases.guest = g
-        cases.case(f"L1 {kernel} stock ixgbe probes 10fb and 10f7, ping",
-                   probe)
-        cases.case(f"L1 {kernel} stock ixgbe TCP one way",
-                   lambda: transfer(inside, "", "10.5.0.2"))
-        cases.case(f"L1 {kernel} stock ixgbe TCP other way",
-                   lambda: transfer("", inside, "10.5.0.1"))
-    except Exception as e:
-        cases.failed += 1
-        print(f"FAIL  L1 {kernel}: {e}", flush=True)
-    finally:
-        if g:
-            g.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def main():
-    cases = Cases()
-    if sys.argv[1] == "self":
-        self_test(cases)
-    else:
-        stock(cases, sys.argv[2])
     cases.report()
     return 1 if cases.failed else 0
 
 
-sys.exit(main())
+class Stock(guest.Suite):
+    patience = 60
+    inside = "nsenter -n -t $(cat /tmp/ns)"
+
+    def probe(self):
+        """As SFP+ and as backplane, and a ping between the two."""
+        self.sh(IXGBE)
+        self.sh("unshare -n sleep 1000 & echo $! >/tmp/ns; sleep 1")
+        self.sh("ip link set eth1 netns $(cat /tmp/ns)")
+        self.sh("ip addr add 10.5.0.1/24 dev eth0; ip link set eth0 up")
+        self.sh(f"{self.inside} sh -c 'ip addr add 10.5.0.2/24 dev eth1; "
+                "ip link set eth1 up'; sleep 3")
+        self.sh("ping -c 2 -W 3 10.5.0.2")
+
+    def transfer(self, listen, dial, address):
+        self.sh("[ -e /tmp/f ] || dd if=/dev/urandom of=/tmp/f bs=1M count=8")
+        # A listener in the background would read /dev/null and end at once.
+        self.sh("[ -p /tmp/open ] || mkfifo /tmp/open")
+        self.sh(f"{listen} nc -l -p 7000 <>/tmp/open >/tmp/got & sleep 1; "
+                f"timeout 50 {dial} nc {address} 7000 </tmp/f; "
+                "kill $! 2>/dev/null; wait $!; cmp /tmp/f /tmp/got")
+        return "8 MiB"
+
+    def one_way(self):
+        return self.transfer(self.inside, "", "10.5.0.2")
+
+    def other_way(self):
+        return self.transfer("", self.inside, "10.5.0.1")
+
+    def tso(self):
+        """Of the file's megabytes most went out as frames to be segmented."""
+        n = [self.g.get(f"nic{i}", "tso-frames") for i in (0, 1)]
+        must(min(n) > 100, f"frames cut into segments: {n}")
+        return f"frames cut into segments: {n}"
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "self":
+        sys.exit(self_test())
+    sys.exit(guest.play(f"L1 {sys.argv[2]} stock ixgbe", Stock,
+                        ("probe", "one_way", "other_way", "tso", "quiet"),
+                        sys.argv[2], pair(",device-id=0x10f7")))

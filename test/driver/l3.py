@@ -4,8 +4,9 @@ One guest, two virtual 82599s on one hub.  The first is ps_ixgbe's and mtcpd's
 (10.5.0.2), the second stock ixgbe's (10.5.0.1) in a network namespace of its
 own, whose kernel TCP is the peer.
 """
-import os, shutil, sys, tempfile, time
-from guest import IXGBE, Cases, Guest, must
+import os, sys
+import guest
+from guest import IXGBE, must, pair
 
 BUS = "0000:00:02.0"
 FULL = os.environ.get("MTCPD_FULL") == "1"
@@ -30,12 +31,8 @@ max_time_wait = 4096
 """
 
 
-class Suite:
-    def __init__(self, guest, cases):
-        self.g, self.c = guest, cases
-
-    def sh(self, command, timeout=60):
-        return self.g.sh(command, timeout)
+class Suite(guest.Suite):
+    patience = 60
 
     def set_up(self):
         """ps_ixgbe takes the first device, stock ixgbe the second."""
@@ -180,38 +177,13 @@ class Suite:
         code, out = self.g.run("timeout 5 mtcpd -f -c /tmp/e.conf")
         must(code == 1 and "in use by another program" in out, out)
 
-    def quiet(self):
-        bad = self.g.complaints()
-        must(not bad, "; ".join(bad[:5]))
 
+CASES = ("set_up", "errors", "serves", "fetches", "back", "two", "vlan", "taken",
+         "quiet")
 
-def main():
+if __name__ == "__main__":
     kernel = sys.argv[1]
-    cases = Cases()
-    folder = tempfile.mkdtemp(prefix="mtcpd-driver.")
-    guest = None
-    try:
-        guest = Guest(kernel, [
-            ("hubport,id=n0,hubid=0", "52:54:00:00:00:01", ",addr=2"),
-            ("hubport,id=n1,hubid=0", "52:54:00:00:00:02", ",addr=3")],
-            folder, initrd=f"initrd-{kernel}-mtcpd", limit=800 if FULL else 230,
-            memory=1280 if FULL else 768)
-        cases.guest = guest
-        s = Suite(guest, cases)
-        for name in ("set_up", "errors", "serves", "fetches", "back", "two",
-                     "vlan", "taken", "quiet"):
-            cases.case(f"L3 {kernel} {name}", getattr(s, name))
-            if guest.p.poll() is not None:
-                raise RuntimeError(f"the guest ended in {name}")
-    except Exception as e:
-        cases.failed += 1
-        print(f"FAIL  L3 {kernel}: {e}", flush=True)
-    finally:
-        if guest:
-            guest.close()
-        shutil.rmtree(folder, ignore_errors=True)
-    cases.report()
-    return 1 if cases.failed else 0
-
-
-sys.exit(main())
+    sys.exit(guest.play(f"L3 {kernel}", Suite, CASES, kernel, pair(),
+                        initrd=f"initrd-{kernel}-mtcpd",
+                        limit=800 if FULL else 230,
+                        memory=1280 if FULL else 768))

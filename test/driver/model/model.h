@@ -100,6 +100,7 @@ struct IX {
     uint32_t tctx[NQ][8][4], tst[NQ];
     uint32_t tag;                       /* TAGGED | what ix_out() adds */
     GByteArray *txb[NQ];
+    uint32_t tso_frames;                /* cut into segments so far */
     struct { int st, bit, rd; uint8_t sh, ptr, dout; int scl, sda, sdo; } i2c;
     uint8_t sfp_rom[256];
     FILE *log;

@@ -36,6 +36,7 @@ void ix_tso(IX *s, uint8_t *p, size_t n, uint32_t *ctx)
     if (!mss || hl >= n || hl < l4 + 20 || l4 < mac + 20) {
         return;
     }
+    s->tso_frames++;
     seq = ldl_be_p(p + l4 + 4);
     id = v4 ? lduw_be_p(p + mac + 4) : 0;
     fl = p[l4 + 13];

@@ -40,15 +40,16 @@ static void add_ports(Key *k, Cls *c, const uint8_t *l4, bool on, int type)
     }
 }
 
-static void check_l4(Cls *c, const uint8_t *addresses, const uint8_t *l4,
+/* IPv4 may leave out UDP's checksum, which is 0 then. */
+static void check_l4(Cls *c, const uint8_t *addresses, int n, const uint8_t *l4,
                      int proto, int bytes)
 {
     uint32_t sum = net_checksum_add(bytes, (uint8_t *)l4) +
-                   net_checksum_add(8, (uint8_t *)addresses) + proto + bytes;
+                   net_checksum_add(n, (uint8_t *)addresses) + proto + bytes;
 
     c->l4 = true;
     c->l4ok = net_checksum_finish(sum) == 0 ||
-              (proto == 17 && lduw_be_p(l4 + 6) == 0);
+              (proto == 17 && n == 8 && lduw_be_p(l4 + 6) == 0);
 }
 
 static void classify_ip4(IX *s, const uint8_t *ip, size_t n, Cls *c, Key *k)
@@ -69,7 +70,7 @@ static void classify_ip4(IX *s, const uint8_t *ip, size_t n, Cls *c, Key *k)
     if (frag || !tcp_or_udp(proto) || tot > n || tot < ihl + 8) {
         return;
     }
-    check_l4(c, ip + 12, ip + ihl, proto, tot - ihl);
+    check_l4(c, ip + 12, 8, ip + ihl, proto, tot - ihl);
     c->ptype |= proto == 6 ? 0x10 : 0x20;
     add_ports(k, c, ip + ihl, m & (proto == 6 ? 1 << 16 : 1 << 22),
               proto == 6 ? 1 : 7);
@@ -78,15 +79,16 @@ static void classify_ip4(IX *s, const uint8_t *ip, size_t n, Cls *c, Key *k)
 static void classify_ip6(IX *s, const uint8_t *ip, size_t n, Cls *c, Key *k)
 {
     uint32_t m = R(MRQC);
-    int proto = ip[6];
+    int proto = ip[6], bytes = lduw_be_p(ip + 4);
 
     c->ptype = 4;
     memcpy(k->in, ip + 8, 32);
     k->len = 32;
     c->type = m & (1 << 20) ? 5 : 0;
-    if (!tcp_or_udp(proto) || n < 48) {
+    if (!tcp_or_udp(proto) || bytes < 8 || bytes + 40 > n) {
         return;
     }
+    check_l4(c, ip + 8, 32, ip + 40, proto, bytes);
     c->ptype |= proto == 6 ? 0x10 : 0x20;
     add_ports(k, c, ip + 40, m & (proto == 6 ? 1 << 21 : 1 << 23),
               proto == 6 ? 3 : 8);
