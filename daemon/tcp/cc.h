@@ -53,10 +53,14 @@ struct cc_hystart {
 	seq_t window_end;	/* the round ends when this is acknowledged */
 	uint32_t last_us, now_us;	/* least RTT of the last round, of this */
 	uint32_t baseline_us;	/* the RTT that CSS began with */
+	uint32_t least_us;	/* of all rounds: the path without a queue */
+	uint32_t train_us;	/* when this train of ACKs began */
+	uint32_t ack_us;	/* when its last one came */
 	uint32_t frac;		/* of a quarter of the growth, in CSS */
 	uint16_t samples;	/* RTTs measured in this round */
 	uint8_t css_rounds;	/* rounds in CSS; 0: slow start */
-	uint8_t begun;		/* window_end is valid */
+	uint8_t begun : 1;	/* window_end, train_us and ack_us are valid */
+	uint8_t high : 7;	/* RTTs in a row of a queue that stands */
 };
 
 struct cc_cubic {		/* RFC 9438 4.1 */

@@ -51,6 +51,7 @@ void rec_init(const struct tcp_env *env, const struct tcb *t, struct rec *k)
 {
 	k->min_rtt_us = remembered_rtt(t);
 	k->half_ms = now_ms(env);
+	k->rtt_end = t->snd_una;
 	k->reordering = t->reordering;
 	k->mult = t->reo_mult;
 	k->persist = t->reo_persist;
@@ -102,6 +103,8 @@ void rack_arrived(struct tcp_env *env, struct tcb *t, const struct xmit *r)
 
 	if (seq_gt(r->end, k->fack) || !k->known)
 		k->fack = r->end;
+	if (r->flags & XMIT_LATE)
+		return;
 	/* An answer to what was sent before it was sent again. */
 	if ((r->flags & XMIT_AGAIN) && rtt < k->min_rtt_us)
 		return;
@@ -500,6 +503,23 @@ static void recovered(struct tcp_env *env, struct tcb *t, uint32_t acked,
 		cong_recovered(env, t, acked);
 }
 
+/* Records time every ACK, SACKs and those of a recovery as well, in which no
+ * segment's own time lasts (Karn); srtt takes one of them a round trip. */
+static void take_rtt(struct tcp_env *env, struct tcb *t, uint32_t rtt_us)
+{
+	struct rec *k = &ext_of(env, t)->rec;
+	bool timed = env->ack_rtt_us != 0;
+
+	if (rtt_us && !timed && k->known && seq_gt(k->fack, k->rtt_end)) {
+		rtt_sample(env, t, rtt_us);
+		timed = true;
+	}
+	if (timed)
+		k->rtt_end = t->snd_nxt;
+	if (rtt_us)
+		env->ack_rtt_us = rtt_us;
+}
+
 void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 	     struct xmit_news *n, uint32_t acked, uint32_t flight)
 {
@@ -513,10 +533,14 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 		sack_take(env, t, s, n, &d);
 	if (!t->sack)
 		return;
+	take_rtt(env, t, n->rtt_us);
 	if (n->delivered && x->rec.probe_due)	/* no longer needed */
 		x->rec.probe_due = x->rec.probing = 0;
-	/* A model of the path counts what arrives, not what is in order. */
-	told = cong_samples(t) ? n->delivered : acked;
+	/* A model of the path counts what arrives, not what is in order; and where
+	 * the path reorders, order says nothing (as Linux has it). */
+	told = cong_samples(t) || (x->rec.reordering &&
+				   x->rec.state == REC_OPEN) ?
+	       n->delivered : acked;
 	if (!x->sent.sacked)
 		x->rec.sacked_segs = 0;
 	if (n->reordered) {
@@ -528,7 +552,8 @@ void rec_ack(struct tcp_env *env, struct tcb *t, const struct seg *s,
 	undone = try_undo(env, t, s, n, acked, &d);
 	if (x->rec.state != REC_OPEN && seq_geq(t->snd_una, x->recover)) {
 		recovered(env, t, told, flight);
-	} else if (acked && !undone && x->rec.state != REC_RECOVERY) {
+	} else if ((acked || x->rec.reordering) && told && !undone &&
+		   x->rec.state != REC_RECOVERY) {
 		cong_acked(env, t, told, flight);
 	} else if (told) {
 		cong_recovering(env, t, told);

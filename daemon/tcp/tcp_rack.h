@@ -45,6 +45,7 @@ struct rec {
 	uint32_t us, rtt_us;	/* of the segment sent last that arrived */
 	seq_t end;
 	seq_t fack;		/* highest that arrived */
+	seq_t rtt_end;		/* a round trip is measured once this arrived */
 	uint32_t min_rtt_us;	/* of MIN_RTT_MS at least, */
 	uint32_t next_rtt_us;	/* of the half of it that passes, 0: none */
 	uint32_t half_ms;	/* and when that began */

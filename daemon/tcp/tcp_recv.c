@@ -8,7 +8,7 @@
  *
  * Payload goes to the end of the last block while that has room, so that
  * small segments do not take a block each.  The window is what the queue's
- * limit leaves; the limit grows to twice what the application reads in a
+ * limit leaves; the limit grows to four times what the application reads in a
  * round trip.
  */
 #include <errno.h>
@@ -211,10 +211,13 @@ uint16_t recv_window(const struct tcp_env *env, struct tcb *t)
 	return (uint16_t)wnd;
 }
 
-/* Once a round trip: hold twice what the application read in it. */
+/* Once a round trip: when more than a third of the limit was read in it, hold four
+ * times that.  A sender in slow start doubles its window while this is measured and
+ * again until the answer arrives, and what a smaller one holds back it sends in one
+ * burst later. */
 static void grow_limit(struct tcp_env *env, struct tcb *t)
 {
-	uint32_t rtt_ms = t->srtt_us / 1000 + 1, read;
+	uint32_t rtt_ms = t->srtt_us / 1000 + 1, ms, read;
 
 	if (!(t->flags & T_RS_VALID)) {
 		t->flags |= T_RS_VALID;
@@ -222,14 +225,15 @@ static void grow_limit(struct tcp_env *env, struct tcb *t)
 		t->rs_ms = now_ms(env);
 		return;
 	}
-	if (now_ms(env) - t->rs_ms < rtt_ms)
+	ms = now_ms(env) - t->rs_ms;
+	if (ms < rtt_ms)
 		return;
-	read = t->rcv_read - t->rs_seq;
-	if (now_ms(env) - t->rs_ms > 8 * rtt_ms + 200)
+	read = (uint32_t)((uint64_t)(t->rcv_read - t->rs_seq) * rtt_ms / ms);
+	if (ms > 8 * rtt_ms + 200)
 		read = 0;			/* it was idle: says nothing */
-	if (2 * read > t->rcv_limit)
-		t->rcv_limit = 2 * read < env->cfg.rcv_wnd_max ?
-			       2 * read : env->cfg.rcv_wnd_max;
+	if (read > t->rcv_limit / 3)
+		t->rcv_limit = read < env->cfg.rcv_wnd_max / 4 ?
+			       4 * read : env->cfg.rcv_wnd_max;
 	t->rs_seq = t->rcv_read;
 	t->rs_ms = now_ms(env);
 }

@@ -202,6 +202,7 @@ void xmit_resent(struct tcp_env *env, struct tcb *t, uint32_t rec)
 	} else {
 		unlink_time(env, b, rec);
 	}
+	r->flags &= (uint8_t)~XMIT_LATE;
 	r->flags |= XMIT_AGAIN;
 	r->sent_us = (uint32_t)env->now.us;
 	link_last(env, b, rec);
@@ -213,8 +214,13 @@ void xmit_resent(struct tcp_env *env, struct tcb *t, uint32_t rec)
 static void arrived(struct tcp_env *env, struct tcb *t, const struct xmit *r,
 		    struct xmit_news *n)
 {
+	uint32_t rtt = (uint32_t)env->now.us - r->sent_us;
+
 	n->delivered += bytes(r);
 	if (!(r->flags & XMIT_AGAIN)) {
+		rtt = rtt ? rtt : 1;
+		if (!(r->flags & XMIT_LATE) && (!n->rtt_us || rtt < n->rtt_us))
+			n->rtt_us = rtt;
 		/* What was first sent after a timeout says nothing of it. */
 		n->orig |= seq_leq(r->end, ext_of(env, t)->recover);
 		if (rack_reordered(env, t, r))
@@ -474,7 +480,9 @@ void xmit_unlose(struct tcp_env *env, struct tcb *t)
 			continue;
 		r->flags &= (uint8_t)~XMIT_LOST;
 		b->lost -= bytes(r);
-		/* Its time is not known to the order any more: as if now. */
+		/* As if now, to have as long once more; what is measured from
+		 * then on would be no round trip. */
+		r->flags |= XMIT_LATE;
 		r->sent_us = (uint32_t)env->now.us;
 		link_last(env, b, i);
 	}

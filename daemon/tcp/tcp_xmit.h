@@ -45,7 +45,8 @@ struct tcb;
 enum {				/* xmit.flags */
 	XMIT_SACKED = 1,	/* the peer has it, above what it acknowledges */
 	XMIT_LOST = 2,		/* to be sent again */
-	XMIT_AGAIN = 4		/* was sent more than once */
+	XMIT_AGAIN = 4,		/* was sent more than once */
+	XMIT_LATE = 8		/* was LOST for a while: sent before sent_us */
 };
 
 struct xmit {
@@ -76,6 +77,7 @@ struct xmit_board {
 struct xmit_news {
 	uint32_t delivered;	/* bytes that were not known to have arrived */
 	uint32_t steps;		/* records looked at for nothing */
+	uint32_t rtt_us;	/* of the last that was sent only once; 0: none */
 	bool orig;		/* some of them were sent only once */
 	bool reordered;		/* such a one came after one sent later */
 };

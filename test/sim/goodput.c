@@ -8,6 +8,10 @@
  *		   (RFC 9438 5.1, figure 5 with b = 1; the floor is AIMD's), up to
  *		   what the link has.  Geometric mean over seeds.
  *	long       1 Gb/s at 100 ms without loss: nine tenths of it
+ *	start      the first slow start ends before a queue of one bandwidth-delay
+ *		   product overflows, also where frames come late: a receiver
+ *		   drops what comes after a retransmission that was sent later
+ *		   (PAWS, RFC 7323 5.3), so that there one loss makes more
  *	share      two flows, 20 ms, a queue of one bandwidth-delay product: no
  *		   one less than 40 of 100
  *	bbr        a model of the path does not mind random loss below 2 %
@@ -148,6 +152,46 @@ static bool test_long(void)
 			    0.8, 1.01);
 }
 
+/* ---- start ---- */
+
+static const struct { uint32_t mbps, rtt_ms; } starts[] = {
+	{ 20, 40 }, { 100, 100 }, { 300, 100 }, { 1000, 20 }, { 1000, 100 },
+};
+
+static bool start(uint32_t mbps, uint32_t rtt_ms, uint32_t late_ppm)
+{
+	const struct pipe_path path = {
+		.rate_bps = mbps * MBIT, .delay_us = rtt_ms * 500,
+		.queue_bytes = mbps * rtt_ms * 125,
+		.late_ppm = late_ppm, .late_us = rtt_ms * 100 };
+	const char *cc = "cubic";
+	char what[64];
+	bool good;
+
+	pipe_open(&p, &path, 1, &cc, 1);
+	pipe_run(&p, 1000 * 100 * (uint64_t)rtt_ms);
+	snprintf(what, sizeof(what), "start %u Mb/s %u ms%s: of the link", mbps,
+		 rtt_ms, late_ppm ? " late" : "");
+	good = judge(what, (double)read_sum() * 8 / 1e5 / rtt_ms / room(&path),
+		     0.85, 1.01);
+	snprintf(what, sizeof(what), "start %u Mb/s %u ms%s: lost, of a BDP", mbps,
+		 rtt_ms, late_ppm ? " late" : "");
+	good &= judge(what, (double)p.drops * WIRE / path.queue_bytes, 0, 0.5);
+	pipe_close(&p);
+	return good;
+}
+
+static bool test_start(void)
+{
+	bool good = true;
+
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		good &= start(starts[i].mbps, starts[i].rtt_ms, 0);
+		good &= start(starts[i].mbps, starts[i].rtt_ms, 10000);
+	}
+	return good;
+}
+
 /* ---- share ---- */
 
 static bool share(const char *name, const char *const *cc, double least)
@@ -264,6 +308,7 @@ static bool test_marks(void)
 
 static const struct { const char *name; bool (*run)(void); } tests[] = {
 	{ "response", test_response }, { "long", test_long },
+	{ "start", test_start },
 	{ "share", test_share }, { "bbr", test_bbr }, { "marks", test_marks },
 };
 #define TESTS	(sizeof(tests) / sizeof(tests[0]))
@@ -288,7 +333,7 @@ int main(int argc, char **argv)
 		ran++;
 	}
 	if (!ran || (argc > 1 && ran != argc - 1)) {
-		fprintf(stderr, "usage: goodput [response|long|share|bbr|marks]\n");
+		fprintf(stderr, "usage: goodput [response|long|start|share|bbr|marks]\n");
 		return 2;
 	}
 	return good ? 0 : 1;

@@ -1,4 +1,4 @@
-/* tcp/cc_hystart.c against RFC 9406, round by round. */
+/* tcp/cc_hystart.c against RFC 9406, round by round, and what it adds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -137,11 +137,11 @@ static void test_css(void **state)
 	flow_open(&f);
 	flow_round(&f, 20, 40000);
 	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 60000);	/* CSS begins at its eighth ACK */
+	flow_round(&f, 20, 58000);	/* CSS begins at its eighth ACK */
 	assert_int_not_equal(f.h.css_rounds, 0);
 	while (f.w.ssthresh == CC_SSTHRESH_NONE && rounds < 10) {
 		before = f.w.cwnd;
-		flow_round(&f, before / MSS / 2, 60000);
+		flow_round(&f, before / MSS / 2, 58000);
 		rounds++;
 		assert_in_range(f.w.cwnd, before + before / 4 - MSS,
 				before + before / 4 + MSS);
@@ -161,7 +161,7 @@ static void test_resume(void **state)
 	flow_open(&f);
 	flow_round(&f, 20, 40000);
 	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 60000);
+	flow_round(&f, 20, 58000);
 	assert_int_not_equal(f.h.css_rounds, 0);
 	flow_round(&f, f.w.cwnd / MSS / 2, 41000);
 	assert_int_equal(f.h.css_rounds, 0);
@@ -169,6 +169,63 @@ static void test_resume(void **state)
 	flow_round(&f, before / MSS / 2, 41000);
 	assert_in_range(f.w.cwnd, 2 * before - MSS, 2 * before);
 	assert_int_equal(f.w.ssthresh, CC_SSTHRESH_NONE);
+}
+
+/* @n ACKs @gap_us apart, each for one segment, with RTTs of 100 ms. */
+static void train(struct flow *f, uint32_t n, uint32_t gap_us)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		f->w.now_us += gap_us;
+		acked_at(f, f->w.snd_una + MSS, 100000);
+	}
+}
+
+/* Half of the path's RTT of ACKs without a gap: CSS, which no RTT ends again. */
+static void test_train(void **state)
+{
+	struct flow f;
+
+	(void)state;
+	flow_open(&f);
+	flow_round(&f, 20, 100000);
+	train(&f, 24, 2000);
+	assert_int_equal(f.h.css_rounds, 0);	/* not half of it yet */
+	f.w.now_us += 1;
+	train(&f, 1, 2000);			/* a gap: from the beginning */
+	train(&f, 24, 2000);
+	assert_int_equal(f.h.css_rounds, 0);
+	train(&f, 1, 2000);
+	assert_int_not_equal(f.h.css_rounds, 0);
+	flow_round(&f, 20, 90000);
+	assert_int_not_equal(f.h.css_rounds, 0);
+	flow_open(&f);
+	f.w.paced = true;
+	flow_round(&f, 20, 100000);
+	train(&f, 60, 1000);
+	assert_int_equal(f.h.css_rounds, 0);
+}
+
+/* Eight RTTs in a row of half a bandwidth-delay product in the queue end CSS. */
+static void test_stands(void **state)
+{
+	struct flow f;
+
+	(void)state;
+	flow_open(&f);
+	flow_round(&f, 20, 40000);
+	flow_round(&f, 20, 40000);
+	flow_round(&f, 20, 58000);
+	assert_int_not_equal(f.h.css_rounds, 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		for (uint32_t k = 0; k < 7; k++)
+			acked_at(&f, f.w.snd_una + MSS, 60000);
+		acked_at(&f, f.w.snd_una + MSS, 59000);
+	}
+	assert_int_equal(f.w.ssthresh, CC_SSTHRESH_NONE);
+	for (uint32_t k = 0; k < 8; k++)
+		acked_at(&f, f.w.snd_una + MSS, 60000);
+	assert_int_equal(f.w.ssthresh, f.w.cwnd);
+	assert_true(f.w.css);
 }
 
 /* ACKs without a measurement, at any numbers, and a sequence that wraps. */
@@ -198,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_samples),
 		cmocka_unit_test(test_css),
 		cmocka_unit_test(test_resume),
+		cmocka_unit_test(test_train),
+		cmocka_unit_test(test_stands),
 		cmocka_unit_test(test_odd),
 	};
 
