@@ -11,12 +11,36 @@
  *
  * A process that serves one connection at a time (listener.one) must not sit on
  * others that its brothers could serve: it asks for one an engine when it
- * accepts, and gives back the rest when it has it.
+ * accepts, and gives back the rest when it has it.  So are brothers, the
+ * contexts of a process that listen for one socket of the program.
  */
+
+static bool takes_one(const struct listener *l)
+{
+	return l->one && (l->inherited || l->brothers);
+}
+
+static uint32_t queued(const struct listener *l)
+{
+	return atomic_load_explicit(&l->queued, memory_order_relaxed);
+}
+
+static void set_queued(struct listener *l, uint32_t n)
+{
+	atomic_store_explicit(&l->queued, n, memory_order_relaxed);
+}
+
+/* Who looks at it from outside wants to know how long nobody came. */
+static void touched(struct listener *l)
+{
+	if (l->brothers)
+		atomic_store_explicit(&l->since_us, coarse_us(),
+				      memory_order_relaxed);
+}
 
 static uint32_t credit_target(const struct listener *l)
 {
-	if (l->one && l->inherited)
+	if (takes_one(l))
 		return 1;
 	return l->backlog < CREDIT_MAX ? l->backlog : CREDIT_MAX;
 }
@@ -63,6 +87,8 @@ int listener_request(const struct mtcp_context *x, const struct listener *l,
 	memcpy(req.listen.addr, l->addr, 16);
 	if (x->prefork || (l->opts && l->opts->reuseport))
 		req.listen.flags = CTL_LISTEN_SHARED;
+	if (x->prefork)
+		req.listen.flags |= CTL_LISTEN_BROTHERS;
 	if (l->inherited)
 		req.listen.flags |= CTL_LISTEN_INHERITED;
 	pthread_mutex_lock(&the_client.lock);
@@ -159,12 +185,14 @@ void listener_queue(struct mtcp_context *x, uint32_t index)
 	struct listener *l = x->listeners[c->listener];
 
 	c->next = NONE;
-	if (!l->queued)
+	if (!queued(l)) {
 		l->head = index;
-	else
+		touched(l);
+	} else {
 		conn_at(&x->conns, l->tail)->next = index;
+	}
 	l->tail = index;
-	l->queued++;
+	set_queued(l, queued(l) + 1);
 	if (l->sockid >= 0)
 		slot_raise(x, (uint32_t)l->sockid,
 			   MTCP_EPOLLIN | MTCP_EPOLLRDNORM);
@@ -178,7 +206,7 @@ static uint32_t dequeue(struct mtcp_context *x, struct listener *l)
 	uint32_t index = l->head;
 
 	l->head = conn_at(&x->conns, index)->next;
-	l->queued--;
+	set_queued(l, queued(l) - 1);
 	return index;
 }
 
@@ -213,12 +241,26 @@ static void leave(struct listener *l, int sockid)
 /* All that nobody accepted goes back to the engines. */
 static void give_back(struct mtcp_context *x, struct listener *l)
 {
-	while (l->queued) {
+	while (queued(l)) {
 		uint32_t index = dequeue(x, l);
 
 		conn_at(&x->conns, index)->flags |= CONN_ABORT;
 		conn_close(x, index);
 	}
+}
+
+void listener_return(struct mtcp_context *x, struct listener *l)
+{
+	uint32_t index = l->head;
+
+	for (uint32_t n = queued(l); n; n--) {
+		const struct conn *c = conn_at(&x->conns, index);
+
+		l->credit[c->engine]--;
+		index = c->next;
+	}
+	give_back(x, l);
+	listener_credit(x, l);
 }
 
 void listener_rest(struct mtcp_context *x, struct listener *l)
@@ -242,7 +284,7 @@ void listener_lost(struct mtcp_context *x, struct listener *l)
 {
 	(void)x;
 	l->id = 0;
-	l->queued = 0;
+	set_queued(l, 0);
 	memset(l->credit, 0, sizeof(l->credit));
 }
 
@@ -329,7 +371,7 @@ static int join_twin(struct mtcp_context *x, struct slot *s, int sockid,
 
 /* The stream socket @s becomes a listener. */
 static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
-			   uint32_t backlog)
+			   uint32_t backlog, bool brothers)
 {
 	struct conn *c = conn_at(&x->conns, s->obj);
 	struct listener *l;
@@ -345,7 +387,7 @@ static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
 	if (index < 0)
 		return index;
 	*l = (struct listener){ .sockid = sockid, .port = c->local_port,
-				.backlog = backlog };
+				.backlog = backlog, .brothers = brothers };
 	memcpy(l->addr, c->local, 16);
 	l->opts = c->opts;
 	if (!x->at)
@@ -380,12 +422,39 @@ MTCP_PUBLIC int mtcp_listen(mctx_t mctx, int sockid, int backlog)
 		return -1;
 	}
 	ctx_check(x);
-	err = start_listening(x, s, sockid, backlog > 0 ? (uint32_t)backlog : 1);
+	err = start_listening(x, s, sockid,
+			      backlog > 0 ? (uint32_t)backlog : 1, false);
 	ctx_publish(x);
 	if (!err)
 		return 0;
 	errno = -err;
 	return -1;
+}
+
+int listener_branch(struct mtcp_context *x, int id, struct mtcp_context *to)
+{
+	struct listener *l = x->listeners[x->ids.slot[id].obj];
+	int new = -ENOSYS, err;
+	struct conn *c;
+
+	if (to->at && to->at->flags & CTL_HELLO_BROTHERS)
+		new = mtcp_socket(to, AF_INET, SOCK_STREAM, 0);
+	if (new < 0)
+		return new == -1 ? -errno : new;
+	c = ctx_conn(to, new);
+	memcpy(c->local, l->addr, 16);
+	c->local_port = l->port;
+	c->flags |= CONN_BOUND;
+	if (l->opts)
+		c->opts = opts_copy(l->opts);
+	err = start_listening(to, &to->ids.slot[new], new, l->backlog, true);
+	ctx_publish(to);
+	if (err) {
+		mtcp_close(to, new);
+		return err;
+	}
+	l->brothers = true;
+	return new;
 }
 
 static int take_one(struct mtcp_context *x, struct listener *l, int flags)
@@ -397,6 +466,8 @@ static int take_one(struct mtcp_context *x, struct listener *l, int flags)
 	if (id < 0)
 		return id;
 	dequeue(x, l);
+	touched(l);
+	l->stale = false;
 	l->credit[c->engine]--;
 	c->sockid = id;
 	if (c->state == CONN_QUEUED)
@@ -405,7 +476,7 @@ static int take_one(struct mtcp_context *x, struct listener *l, int flags)
 		x->ids.slot[id].flags |= SLOT_BLOCK;
 	if (l->opts)		/* the engine has given it them already */
 		c->opts = opts_copy(l->opts);
-	if (l->one && l->inherited)
+	if (takes_one(l))
 		listener_rest(x, l);
 	else
 		top_up(x, l, c->engine);
@@ -427,9 +498,9 @@ static int wait_accept(struct mtcp_context *x, struct listener *l,
 	int err;
 
 	listener_want(x, l);
-	while (!l->queued) {
+	while (!queued(l)) {
 		ctx_progress(x);
-		if (l->queued)
+		if (queued(l))
 			break;
 		if (!(s->flags & SLOT_BLOCK))
 			return -EAGAIN;

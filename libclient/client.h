@@ -317,14 +317,20 @@ struct listener {
 	uint8_t addr[16];
 	uint16_t port;		/* network order */
 	bool used;
-	bool wanted;		/* the app asked for a connection: post credit */
+	_Atomic bool wanted;	/* the app asked for a connection: post credit */
 	bool inherited;		/* a parent or a child has it too */
 	bool one;		/* then: take one only, when asked for it */
+	/* The preload's: other contexts listen there for the same socket of the
+	 * program, and look at what is queued here and since when. */
+	bool brothers;
+	bool stale;		/* they gave some of it back, and none was taken */
+	_Atomic uint64_t since_us;
 	int32_t sockid;
 	struct index_list also;	/* further sockets of it: SO_REUSEPORT */
 	uint32_t backlog;
 	uint32_t credit[ENGINES_MAX];	/* cookies posted or queued */
-	uint32_t head, tail, queued;	/* CONN_QUEUED connections */
+	uint32_t head, tail;		/* CONN_QUEUED connections, */
+	_Atomic uint32_t queued;	/* so many */
 };
 
 struct epoll_set {
@@ -353,6 +359,7 @@ struct mtcp_context {
 	int intr_fd;			/* eventfd: signals, pipes */
 	int watch_fd;			/* mtcp_context_fd(), -1: not asked for */
 	uint32_t interrupts_seen;
+	uint32_t looks_seen;		/* of the bell's looks (shm/wake.h) */
 	uint64_t checked_us;		/* when the control socket was looked at */
 	uint32_t spin_us;
 	struct cmd scratch;		/* commands to nobody */
@@ -392,6 +399,9 @@ struct conn *ctx_conn(struct mtcp_context *x, int id);
 /* Takes events of all engines, bounded; publishes commands. */
 void ctx_progress(struct mtcp_context *x);
 void ctx_publish(struct mtcp_context *x);
+/* Did an engine say that brothers' connections may lie about?  @seen: once. */
+bool ctx_looks(struct mtcp_context *x, bool seen);
+uint64_t coarse_us(void);
 /* Sleeps until something may have happened; 0, -EINTR or -ETIMEDOUT.
  * @until_us: instant, ~0: no bound. */
 int ctx_sleep(struct mtcp_context *x, uint64_t until_us);
@@ -477,6 +487,11 @@ void listener_want(struct mtcp_context *x, struct listener *l);
 /* Until then we take none; what we got meanwhile is for others. */
 void listener_rest(struct mtcp_context *x, struct listener *l);
 void listener_credit(struct mtcp_context *x, struct listener *l);
+/* What is queued goes to others; what comes is still ours. */
+void listener_return(struct mtcp_context *x, struct listener *l);
+/* Listener @id of @x listens in context @to as well, whose socket's id is
+ * returned: they are brothers.  -errno; -ENOSYS: the daemon knows no such. */
+int listener_branch(struct mtcp_context *x, int id, struct mtcp_context *to);
 void listener_queue(struct mtcp_context *x, uint32_t index);
 /* @sockid is closed; the last one of its sockets ends the listener. */
 int listener_close(struct mtcp_context *x, struct listener *l, int sockid);

@@ -151,7 +151,7 @@ void ctx_cmd_connect(struct mtcp_context *x, uint32_t e,
 
 /* ---- progress ---- */
 
-static uint64_t coarse_us(void)
+uint64_t coarse_us(void)
 {
 	struct timespec t;
 
@@ -186,6 +186,13 @@ void ctx_progress(struct mtcp_context *x)
 	ctx_publish(x);
 	if (the_settings.stat_print)
 		stat_print(x);
+}
+
+bool ctx_looks(struct mtcp_context *x, bool seen)
+{
+	uint32_t n = x->looks_seen;
+
+	return x->at && wake_looks(x->asleep, seen ? &x->looks_seen : &n);
 }
 
 /* ---- sleep ---- */

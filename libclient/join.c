@@ -64,6 +64,7 @@ void join_rings(struct mtcp_context *x, struct attach *at, uint64_t rings)
 {
 	x->engines = at->engines;
 	x->unpublished = 0;
+	x->looks_seen = 0;
 	attach_rings(x, at, rings);
 	stock_reset(x);
 	x->at = at;

@@ -148,6 +148,8 @@ _Static_assert(sizeof(struct ctl_reply) == 320, "control ABI");
 enum {
 	CTL_LISTEN_SHARED = 1,	  /* clients of one user may share the port */
 	CTL_LISTEN_INHERITED = 2, /* made before a fork: shared in the family */
+	CTL_LISTEN_BROTHERS = 4,  /* the client's contexts give back what each
+				   * other's leave lying, when wake_look() says so */
 };
 
 /* HELLO: said by a parent for the child that it is about to fork.  The socket
@@ -159,6 +161,7 @@ enum { CTL_HELLO_CHILD = 1 };
 enum {				/* hello.flags of a reply */
 	CTL_HELLO_ASK_BIND = 1,
 	CTL_HELLO_SLEEPERS = 2,	/* CMD_TAKE has CMD_F_READ and CMD_F_WRITE */
+	CTL_HELLO_BROTHERS = 4,	/* LISTEN knows CTL_LISTEN_BROTHERS */
 };
 
 #endif

@@ -31,6 +31,11 @@
  * publishing, and the context, which looks at it before it takes the events, is
  * not in until the bit is clear.
  *
+ * Looks     A context's word that engines count up some time after they gave it
+ * or a brother (CTL_LISTEN_BROTHERS) connections: who sees it changed looks for
+ * what a brother left lying.  It is stored before the flag is looked at, as
+ * records are.
+ *
  * Trust     The flag is a hint.  A client that clears its own flag without
  *           draining sleeps too long, a client that always sets it costs the
  *           daemon one write a loop, which the engine bounds.  One that stays
@@ -48,6 +53,7 @@ struct wake_shared {
 	_Alignas(64) _Atomic uint32_t asleep;
 	_Atomic uint32_t in_use;	/* a context's */
 	_Atomic uint32_t late;		/* bit an engine: events that found no room */
+	_Atomic uint32_t looks;		/* a context's: how often it should look */
 };
 _Static_assert(sizeof(struct wake_shared) == 64, "shm ABI");
 
@@ -73,6 +79,23 @@ static inline bool wake_needed(struct wake_shared *w)
 	if (!atomic_load_explicit(&w->asleep, memory_order_relaxed))
 		return false;
 	return atomic_exchange_explicit(&w->asleep, 0, memory_order_relaxed) != 0;
+}
+
+/* Engine, before wake_needed(). */
+static inline void wake_look(struct wake_shared *w)
+{
+	atomic_fetch_add_explicit(&w->looks, 1, memory_order_relaxed);
+}
+
+/* Context: has an engine said so since @seen? */
+static inline bool wake_looks(struct wake_shared *w, uint32_t *seen)
+{
+	uint32_t n = atomic_load_explicit(&w->looks, memory_order_relaxed);
+
+	if (n == *seen)
+		return false;
+	*seen = n;
+	return true;
 }
 
 /* Context: from here on sockets stay, but for those that it hears are gone. */

@@ -97,7 +97,7 @@ static void answer_hello(struct client *cl)
 		.version = cl->layout, .client = cl->id,
 		.engines = c->engine_count, .slabs = cl->segment.slabs,
 		.daemon_start_us = c->start_us, .family = cl->family,
-		.flags = CTL_HELLO_SLEEPERS |
+		.flags = CTL_HELLO_SLEEPERS | CTL_HELLO_BROTHERS |
 			 (policy_asks_bind(cl) ? CTL_HELLO_ASK_BIND : 0) } };
 	int fds[1 + ENGINES_MAX] = { cl->segment.fd };
 

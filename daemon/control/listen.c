@@ -59,12 +59,16 @@ static bool may_share(const struct listener *l, const struct client *cl,
 		(flags & CTL_LISTEN_INHERITED));
 }
 
-static uint32_t listeners_of(const struct client *cl)
+/* Ports; a further context at @port is no more. */
+static uint32_t listeners_of(const struct client *cl,
+			     const struct ip_addr *addr, uint16_t port)
 {
 	uint32_t n = 0;
 
 	for (struct listener *l = cl->control->listeners; l; l = l->next)
-		n += listener_member(l, cl, ~0u) >= 0;
+		if (listener_member(l, cl, ~0u) >= 0 &&
+		    (l->port != port || !addr_eq(&l->addr, addr)))
+			n++;
 	return n;
 }
 
@@ -226,7 +230,8 @@ static bool check_listen(struct client *cl, const struct ctl_request *req,
 	}
 	if (!policy_listen(cl, addr, req->listen.port))
 		return false;
-	if (listeners_of(cl) >= c->cfg->limits.listeners) {
+	if (listeners_of(cl, addr, req->listen.port) >=
+	    c->cfg->limits.listeners) {
 		client_fail(cl, ENOBUFS, "a program may listen on %u ports "
 			    "([limits] listeners in mtcpd.conf)",
 			    c->cfg->limits.listeners);
@@ -340,6 +345,7 @@ void listen_request(struct client *cl, const struct ctl_request *req)
 	cl->op_listener = l->id;
 	cl->op_context = req->listen.context;
 	listen_mail(l, MAIL_LISTEN, &l->members[l->member_count - 1], &m);
+	m.listen.flags = req->listen.flags;
 	op_ask_all(c, &cl->op, &m, listening);
 }
 

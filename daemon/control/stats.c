@@ -19,7 +19,8 @@ static const struct field engine_fields[] = {
 	E(port_wakes), E(timer_wakes),
 	E(commands), E(events), E(stale_handles), E(rings_full), E(send_stalls),
 	E(handed_over), E(handed_in), E(handover_full), E(accepted),
-	E(accept_waits), E(given_back), E(clients), E(contexts), E(frame_dropped),
+	E(accept_waits), E(given_back), E(accept_looks), E(clients),
+	E(contexts), E(frame_dropped),
 	E(policy_denied), E(policy_connect_rate), E(policy_accept_rate),
 	E(policy_connections), E(access_denied), E(cpu_us),
 };

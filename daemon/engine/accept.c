@@ -12,6 +12,12 @@
  * what it has not been given is still in the queue, for the others.  What it
  * was given and has not used yet comes back (accept_give_back()): when it
  * closes the listener it says so, when it dies no command has named it.
+ *
+ * Of several members those that sleep come first, as the kernel wakes only
+ * sleepers: who is awake may be busy with something else for long.  And some
+ * time after a member got something its brothers, the client's other contexts,
+ * are told to look whether it has taken it (shm/wake.h): they give back what a
+ * thread left that hangs, died, or waits for something else.
  */
 #include <errno.h>
 
@@ -19,6 +25,8 @@
 
 #define BATCH		64u	/* connections a listener and turn */
 #define FULL_US		10000u	/* looks of who has as many as it may */
+#define LOOK_US		50000u	/* until brothers look */
+#define SLEEPERS_OF	8u	/* members that are asked whether they sleep */
 
 /* ---- members ---- */
 
@@ -82,8 +90,32 @@ static void unready(struct engine *e, struct member *m)
 	*l = rest;
 }
 
+static bool is_brother(const struct member *m, const struct member *b)
+{
+	return b != m && m->looks && b->looks &&
+	       b->context->client == m->context->client;
+}
+
+/* @m came, or goes: the others hear of it. */
+static void tell_of(struct member *m, bool comes)
+{
+	struct member *last = NULL;
+	uint32_t n = 0;
+
+	for (struct member *b = m->listener->members; b;
+	     b = b->next_of_listener)
+		if (is_brother(m, b)) {
+			b->brothers = true;
+			last = b;
+			n++;
+		}
+	m->brothers = comes && n;
+	if (!comes && n == 1)
+		last->brothers = false;
+}
+
 static struct member *member_new(struct engine *e, struct listener *l,
-				 struct context *c)
+				 struct context *c, bool looks)
 {
 	struct member *m = e->member_free;
 
@@ -97,10 +129,12 @@ static struct member *member_new(struct engine *e, struct listener *l,
 	m->context = c;
 	m->head = m->tail = 0;
 	m->ready = false;
+	m->looks = looks;
 	m->next_of_listener = l->members;
 	l->members = m;
 	m->next_of_context = c->members;
 	c->members = m;
+	tell_of(m, true);
 	return m;
 }
 
@@ -109,6 +143,8 @@ static void member_drop(struct engine *e, struct member *m)
 	struct member **at;
 
 	unready(e, m);
+	if (m->brothers)
+		tell_of(m, false);
 	for (at = &m->listener->members; *at != m;)
 		at = &(*at)->next_of_listener;
 	*at = m->next_of_listener;
@@ -150,6 +186,75 @@ static void due_remove(struct engine *e, struct listener *l)
 		at = &e->listeners[*at].due_next;
 	*at = l->due_next;
 	l->due = false;
+}
+
+/* ---- brothers ---- */
+
+/* The list is by time, since all wait as long. */
+static void look_add(struct engine *e, struct listener *l, mono_t from)
+{
+	uint32_t self = (uint32_t)(l - e->listeners);
+
+	l->look = true;
+	l->look_at = mono_add(from, LOOK_US);
+	l->look_next = 0;
+	if (e->look_head)
+		e->listeners[e->look_tail].look_next = self;
+	else
+		e->look_head = self;
+	e->look_tail = self;
+}
+
+/* It goes: rare, so a walk will do. */
+static void look_remove(struct engine *e, struct listener *l)
+{
+	uint32_t self = (uint32_t)(l - e->listeners), at = e->look_head;
+
+	if (!l->look)
+		return;
+	if (at == self) {
+		e->look_head = l->look_next;
+		return;
+	}
+	while (e->listeners[at].look_next != self)
+		at = e->listeners[at].look_next;
+	e->listeners[at].look_next = l->look_next;
+	if (e->look_tail == self)
+		e->look_tail = at;
+}
+
+static void gave(struct engine *e, struct listener *l, const struct member *m)
+{
+	if (!m->brothers)
+		return;
+	l->gave = e->now;
+	if (!l->look)
+		look_add(e, l, e->now);
+}
+
+static void tell_brothers(struct engine *e, struct listener *l)
+{
+	for (struct member *m = l->members; m; m = m->next_of_listener)
+		if (m->brothers && m->context->state == CONTEXT_LIVE) {
+			wake_look(m->context->wake);
+			event_touch(e, m->context);
+		}
+}
+
+/* Once more for what was given meanwhile. */
+static void looks_turn(struct engine *e)
+{
+	struct listener *l = &e->listeners[e->look_head];
+
+	while (e->look_head && !mono_before(e->now, l->look_at)) {
+		look_remove(e, l);
+		l->look = false;
+		count(&e->stats.accept_looks);
+		tell_brothers(e, l);
+		if (mono_before(l->look_at, mono_add(l->gave, LOOK_US)))
+			look_add(e, l, e->now);
+		l = &e->listeners[e->look_head];
+	}
 }
 
 /* ---- listeners ---- */
@@ -204,6 +309,7 @@ static void listener_drop(struct engine *e, struct listener *l)
 		at = &e->listeners[*at].next_in_bucket;
 	*at = l->next_in_bucket;
 	due_remove(e, l);
+	look_remove(e, l);
 	tcp_unlisten(e->tcp, l->tcp);
 	*l = (struct listener){ .id = 0 };
 }
@@ -227,7 +333,7 @@ int accept_listen(struct engine *e, const struct mail *m)
 		if (err)
 			return err;
 	}
-	if (member_new(e, l, c))
+	if (member_new(e, l, c, m->listen.flags & CTL_LISTEN_BROTHERS))
 		return 0;
 	if (fresh)
 		listener_drop(e, l);
@@ -294,6 +400,16 @@ static void look_again(struct engine *e, uint64_t us)
 		e->accept_again = at;
 }
 
+/* The next look at brothers is a reason to wake up, too. */
+static void look_soon(struct engine *e)
+{
+	mono_t at = e->listeners[e->look_head].look_at;
+
+	if (e->look_head &&
+	    (!e->accept_again.us || mono_before(at, e->accept_again)))
+		e->accept_again = at;
+}
+
 /* May it have one more?  Then that counts; its credit stays when not. */
 static bool member_may(struct engine *e, struct member *m)
 {
@@ -316,10 +432,42 @@ static bool member_may(struct engine *e, struct member *m)
 	return false;
 }
 
+static bool sleeps(const struct member *m)
+{
+	return atomic_load_explicit(&m->context->wake->asleep,
+				    memory_order_relaxed) != 0;
+}
+
+/* The first of @l that sleeps, of those at its head; NULL: none. */
+static struct member *pop_sleeper(struct ready_list *l)
+{
+	struct member *m = l->head, *before = NULL;
+	uint32_t n = 0;
+
+	while (m && n++ < SLEEPERS_OF && !sleeps(m)) {
+		before = m;
+		m = m->next_ready;
+	}
+	if (!m || n > SLEEPERS_OF)
+		return NULL;
+	if (!before)
+		return pop_ready(l);
+	before->next_ready = m->next_ready;
+	if (l->tail == m)
+		l->tail = before;
+	m->ready = false;
+	return m;
+}
+
 static struct member *next_member(struct listener *l)
 {
-	struct member *m = pop_ready(&l->home);
+	struct member *m = NULL;
 
+	if (l->members->next_of_listener) {
+		m = pop_sleeper(&l->home);
+		m = m ? m : pop_sleeper(&l->other);
+	}
+	m = m ? m : pop_ready(&l->home);
 	return m ? m : pop_ready(&l->other);
 }
 
@@ -342,6 +490,7 @@ static int assign(struct engine *e, struct listener *l, struct member *m)
 	count(&e->stats.accepted);
 	conn_log(e, conn, "accepted");
 	event_announce(e, conn);
+	gave(e, l, m);
 	return 0;
 }
 
@@ -442,6 +591,10 @@ uint32_t accept_turn(struct engine *e)
 		done += serve(e, l);
 		if (tcp_accept_waiting(e->tcp, l->tcp))
 			count(&e->stats.accept_waits);
+	}
+	if (e->look_head) {
+		looks_turn(e);
+		look_soon(e);
 	}
 	return done;
 }

@@ -109,6 +109,7 @@ struct engine_stats {
 	counter_t handed_over, handed_in, handover_full;
 	counter_t accepted, accept_waits;
 	counter_t given_back;		/* accepted again by another */
+	counter_t accept_looks;		/* contexts told to look for such */
 	counter_t clients, contexts;	/* gauges */
 	counter_t policy_denied, policy_connect_rate, policy_accept_rate;
 	counter_t policy_connections;	/* connects above a number: EMFILE */

@@ -186,6 +186,8 @@ struct member {
 	uint32_t head, tail;		/* free-running; cookies to hand out */
 	uint32_t cookies[CMD_CREDIT_MAX];
 	bool ready;
+	bool brothers;			/* CTL_LISTEN_BROTHERS, and has some */
+	bool looks;			/* CTL_LISTEN_BROTHERS */
 };
 
 struct ready_list { struct member *head, *tail; };
@@ -198,6 +200,10 @@ struct listener {
 	struct ready_list home, other;	/* with credit, in turn */
 	uint32_t due_next;
 	bool due;			/* to be served in the next turn */
+	bool look;			/* on the list of those to be looked at, */
+	uint32_t look_next;		/* which is by time: */
+	mono_t look_at;			/* when members hear of it */
+	mono_t gave;			/* when one with brothers got something */
 };
 
 /* ---- ports ---- */
@@ -252,7 +258,8 @@ struct engine {
 	uint32_t member_fresh;
 	struct member *member_free;
 	uint32_t due_head;		/* listeners, by index */
-	mono_t accept_again;		/* a policy held one up until then; 0: no */
+	uint32_t look_head, look_tail;	/* listeners, by index */
+	mono_t accept_again;		/* a policy held one up, or look; 0: no */
 	struct engine_access access[ENGINE_ACCESS_MAX];
 	uint32_t access_count;
 

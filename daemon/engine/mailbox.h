@@ -86,7 +86,7 @@ struct mail {
 			uint64_t id;		/* listener id, daemon-wide */
 			struct ip_addr addr;
 			uint16_t port;		/* network order */
-			uint16_t zero;
+			uint16_t flags;		/* CTL_LISTEN_* */
 			uint32_t backlog;
 			uint32_t client, context;
 		} listen;

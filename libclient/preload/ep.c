@@ -113,6 +113,7 @@ static void watch_free(struct watch *w)
 		w->snext->sprev = w->sprev;
 	w->set->live--;
 	w->set->both -= w->kernel;
+	listener_unwatched(w->f);
 	free(w);
 }
 
@@ -322,12 +323,14 @@ static int change(struct epset *s, struct file *f, int op, int fd,
 /* The set's lock is held. */
 static int control(struct file *e, int op, int fd, struct epoll_event *ev)
 {
-	struct file *f = table_at(fd);
+	struct file *f = table_at(fd), *mine;
 
 	if (f == e)
 		f = NULL;
-	if (f && !home_is_held(f->home))
+	mine = f ? branch_here(f, e->home) : NULL;
+	if (f && !mine)
 		return op == EPOLL_CTL_ADD ? ELSEWHERE : -ENOENT;
+	f = mine;
 	if (!f && op == EPOLL_CTL_ADD && sock_pending(fd))
 		f = file_new(fd, FILE_PENDING, e->home);
 	if (!f)
@@ -369,7 +372,8 @@ PUBLIC int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 		uint32_t home = e->home;
 
 		home_unlock();
-		home_bring(fd, home);
+		if (!branch_open(fd, home))
+			home_bring(fd, home);
 		e = table_lock_set(ep);
 	}
 	if (!e)

@@ -22,15 +22,17 @@ static int fail(int err)
 
 PUBLIC int close(int fd)
 {
+	struct file *cut;
 	int err;
 
 	if (!table_peek(fd))
 		return fd_is_internal(fd) ? fail(EBADF) : real()->close(fd);
 	if (!own_process() || !table_lock_any(fd))
 		return real()->close(fd);
-	file_drop(fd);
+	cut = file_drop(fd);
 	err = real()->close(fd);
 	home_unlock();
+	branches_end(cut);
 	return err;
 }
 
@@ -79,14 +81,15 @@ static struct file *file_to_copy(int fd)
 /* @to is a copy of @fd from now on, if the kernel says so. */
 static int copied(int fd, int to)
 {
-	struct file *f;
+	struct file *f, *cut;
 	bool ours;
 
 	if (to < 0 || to == fd || !own_process())
 		return to;
 	if (table_lock_any(to)) {
-		file_drop(to);
+		cut = file_drop(to);
 		home_unlock();
+		branches_end(cut);
 	}
 	f = (uint32_t)to < PRELOAD_FDS ? file_to_copy(fd) : NULL;
 	if (!f)
@@ -118,16 +121,24 @@ PUBLIC int dup2(int fd, int to)
 
 /* ---- flags ---- */
 
+static void branch_nonblock(struct file *branch, const void *arg)
+{
+	branch->nonblock = *(const bool *)arg;
+}
+
 static int set_flags(int fd, long flags)
 {
+	const bool nonblock = flags & O_NONBLOCK;
+
 	struct file *f = table_lock(fd);
 	int err;
 
 	if (!f)
 		return real()->fcntl(fd, F_SETFL, flags);
-	f->nonblock = flags & O_NONBLOCK;
+	f->nonblock = nonblock;
 	err = real()->fcntl(fd, F_SETFL, f->both ? flags | O_NONBLOCK : flags);
 	home_unlock();
+	branches_each(fd, branch_nonblock, &nonblock);
 	return err;
 }
 
@@ -195,6 +206,7 @@ static int ioctl_sock(struct file *f, int fd, unsigned long request,
 PUBLIC int ioctl(int fd, unsigned long request, ...)
 {
 	struct file *f;
+	bool nonblock;
 	va_list ap;
 	void *arg;
 	int err;
@@ -206,7 +218,10 @@ PUBLIC int ioctl(int fd, unsigned long request, ...)
 	if (!f)
 		return real()->ioctl(fd, request, arg);
 	err = ioctl_sock(f, fd, request, arg);
+	nonblock = f->nonblock;
 	home_unlock();
+	if (request == FIONBIO)
+		branches_each(fd, branch_nonblock, &nonblock);
 	return err;
 }
 
@@ -244,8 +259,22 @@ static int set_option(struct file *f, int fd, int level, int name,
 	return real()->setsockopt(fd, level, name, v, n);
 }
 
+struct option {
+	int level, name;
+	const void *v;
+	socklen_t n;
+};
+
+static void branch_option(struct file *branch, const void *arg)
+{
+	const struct option *o = arg;
+
+	set_option(branch, branch->fd, o->level, o->name, o->v, o->n);
+}
+
 PUBLIC int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 {
+	const struct option o = { level, name, v, n };
 	struct file *f = table_lock(fd);
 	int err;
 
@@ -254,6 +283,8 @@ PUBLIC int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 	err = file_fetch(f) ? fail(EBADF) :
 	      set_option(f, fd, level, name, v, n);
 	home_unlock();
+	if (!err)
+		branches_each(fd, branch_option, &o);
 	return err;
 }
 

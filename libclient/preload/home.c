@@ -145,8 +145,7 @@ void all_unlock(void)
 	leave();
 }
 
-/* The groups of both; false: they are one, which is locked. */
-static bool lock_two(uint32_t a, uint32_t b)
+bool homes_lock_two(uint32_t a, uint32_t b)
 {
 	enter();
 	for (;;) {
@@ -166,7 +165,7 @@ static bool lock_two(uint32_t a, uint32_t b)
 	}
 }
 
-static void unlock_two(uint32_t a, uint32_t b)
+void homes_unlock_two(uint32_t a, uint32_t b)
 {
 	struct group *g = group_of(a), *h = group_of(b);
 
@@ -196,11 +195,44 @@ struct mtcp_context *group_context(uint32_t i)
 	return home_context(home_at(held, i));
 }
 
+/* Is a context told to look at its brothers? */
+static bool told_to_look(void)
+{
+	bool told = held->must_look;
+
+	for (uint32_t i = 0; i < group_homes(); i++)
+		if (group_context(i) && ctx_looks(group_context(i), true))
+			told = true;
+	return told;
+}
+
 void group_progress(void)
 {
 	for (uint32_t i = 0; i < group_homes(); i++)
 		if (group_context(i))
 			ctx_progress(group_context(i));
+	if (told_to_look())
+		held->must_look = !brothers_look();
+}
+
+struct group *group_enter(uint32_t home)
+{
+	struct group *g = group_of(home), *back = held;
+
+	if (g == back || pthread_mutex_trylock(&g->lock))
+		return NULL;
+	if (g != group_of(home)) {
+		pthread_mutex_unlock(&g->lock);
+		return NULL;
+	}
+	held = g;
+	return back;
+}
+
+void group_leave(struct group *back)
+{
+	pthread_mutex_unlock(&held->lock);
+	held = back;
 }
 
 void group_publish(void)
@@ -225,7 +257,7 @@ static void merge(uint32_t a, uint32_t b)
 {
 	struct group *to, *from;
 
-	if (!lock_two(a, b)) {
+	if (!homes_lock_two(a, b)) {
 		home_unlock();
 		return;
 	}
@@ -242,6 +274,7 @@ static void merge(uint32_t a, uint32_t b)
 				      memory_order_release);
 	}
 	from->more = 0;
+	to->must_look = to->must_look || from->must_look;
 	held = to;
 	pthread_mutex_unlock(&from->lock);
 	home_unlock();
@@ -352,10 +385,10 @@ bool home_move(int fd, uint32_t to)
 	if (!f)
 		return true;
 	from = f->home;
-	lock_two(from, to);
+	homes_lock_two(from, to);
 	if (table_at(fd) == f && f->home == from && from != to)
 		there = move(f, to);
-	unlock_two(from, to);
+	homes_unlock_two(from, to);
 	return there;
 }
 
@@ -363,8 +396,10 @@ void home_bring(int fd, uint32_t to)
 {
 	struct file *f = table_at(fd);
 
-	if (f && !home_move(fd, to))
+	if (f && !home_move(fd, to)) {
+		explain_homes(fd, "share a lock", f->home, to);
 		merge(f->home, to);
+	}
 }
 
 /* A connection that has never been in a set goes where it is used. */

@@ -199,3 +199,17 @@ void explain(int fd, const char *call, const struct sockaddr_in *in,
 	n = real()->write(2, line, (size_t)n);
 	(void)n;
 }
+
+void explain_homes(int fd, const char *what, uint32_t a, uint32_t b)
+{
+	char line[200];
+	ssize_t n;
+
+	if (!getenv("MTCP_RUN_EXPLAIN"))
+		return;
+	n = snprintf(line, sizeof(line),
+		     "mtcp-run: descriptor %d: contexts %u and %u %s\n", fd, a,
+		     b, what);
+	n = real()->write(2, line, (size_t)n);
+	(void)n;
+}

@@ -43,27 +43,55 @@ struct round {
 static const struct pollfd *strange(const struct round *r)
 {
 	for (nfds_t i = 0; i < r->n; i++) {
-		const struct file *f = table_at(r->p[i].fd);
+		struct file *f = table_at(r->p[i].fd);
 
-		if (f && (f->sock >= 0 || f->set) && !home_is_held(f->home))
+		if (f && (f->sock >= 0 || f->set) && !branch_here(f, r->home))
 			return &r->p[i];
 	}
 	return NULL;
 }
 
-/* Locks the home of the first of ours, and brings the others there. */
+/* The first of ours that is no listener, which draws all; else a listener. */
+static struct file *first_of(const struct round *r)
+{
+	struct file *l = NULL;
+
+	for (nfds_t i = 0; i < r->n; i++) {
+		struct file *f = ours(r->p[i].fd);
+
+		if (f && f->kind != FILE_LISTENER)
+			return f;
+		l = l ? l : f;
+	}
+	return l;
+}
+
+/* Whose lock it is to be.  Listeners alone come to this thread's home, if others
+ * wait in theirs. */
+static void lock_home(struct round *r)
+{
+	struct file *f = first_of(r);
+
+	r->home = f ? f->home : home_self();
+	home_lock(r->home);
+	if (!f || f->kind != FILE_LISTENER || f->home != r->home ||
+	    !branch_wanted(f))
+		return;
+	home_unlock();
+	r->home = home_self();
+	home_lock(r->home);
+}
+
+/* Locks a home, and brings all of ours there. */
 static void lock_round(struct round *r)
 {
 	const struct pollfd *other;
-	struct file *f = NULL;
 
-	for (nfds_t i = 0; i < r->n && !f; i++)
-		f = ours(r->p[i].fd);
-	r->home = f ? f->home : home_self();
-	home_lock(r->home);
+	lock_home(r);
 	while ((other = strange(r)) != NULL) {
 		home_unlock();
-		home_bring(other->fd, r->home);
+		if (!branch_open(other->fd, r->home))
+			home_bring(other->fd, r->home);
 		home_lock(r->home);
 	}
 }
@@ -74,8 +102,8 @@ static void split(struct round *r)
 	inside = false;
 	for (nfds_t i = 0; i < r->n; i++) {
 		r->f[i] = ours(r->p[i].fd);
-		if (r->f[i] && !home_is_held(r->f[i]->home))
-			r->f[i] = NULL;		/* made this moment */
+		if (r->f[i])		/* NULL: made this moment */
+			r->f[i] = branch_here(r->f[i], r->home);
 	}
 	inside = true;
 	for (nfds_t i = 0; i < r->n; i++) {

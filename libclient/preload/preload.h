@@ -33,7 +33,8 @@
  * Groups     What lies in one epoll set or poll() must be under one lock.  An
  *            open connection moves to the home where it is wanted, by a take
  *            as between processes, and so does one that another home's threads
- *            have used for a while.  What cannot move (a listener, a set with
+ *            have used for a while.  A listener has a branch in each home that
+ *            waits for its connections (listen.c).  What cannot move (a set with
  *            members, a connect under way) makes the homes one group, which
  *            has one lock, for good: at worst all have one, as with one home.
  * Threads    A group's lock is held by no sleeper.  A sleeping thread waits on
@@ -163,6 +164,7 @@ struct file {
 	_Atomic int sock;	/* in its home's context; -1: none */
 	_Atomic uint8_t kind;	/* enum file_kind */
 	_Atomic uint8_t home;
+	struct branches *_Atomic branches;	/* stays the memory's */
 	/* Looked at under the lock only; zero in a new file. */
 	uint32_t refs;		/* descriptors, and calls under way */
 	uint32_t fds;		/* descriptors; 0: closed */
@@ -180,6 +182,7 @@ struct file {
 	struct link *links;
 	struct watch *watches;	/* of epoll sets that it is in */
 	struct epset *set;	/* FILE_EPOLL */
+	struct file *trunk;	/* whose branch it is */
 	struct file *spare;	/* the next one not in use */
 };
 
@@ -187,6 +190,7 @@ struct group {
 	_Alignas(128) pthread_mutex_t lock;
 	struct waiter *asleep, *leader, *heir;	/* wait.c */
 	struct file *spares;
+	bool must_look;			/* at brothers, once more */
 	uint32_t more;			/* homes beyond its own */
 	uint8_t joined[HOMES_MAX];
 };
@@ -222,6 +226,13 @@ struct mtcp_context *group_context(uint32_t i);
 void group_progress(void);
 void group_publish(void);
 void groups_forked(void);
+/* A home that is another's group may be looked into, under both locks: NULL if
+ * somebody is there already. */
+struct group *group_enter(uint32_t home);
+void group_leave(struct group *back);
+/* The groups of both; false: they are one, which is locked. */
+bool homes_lock_two(uint32_t a, uint32_t b);
+void homes_unlock_two(uint32_t a, uint32_t b);
 
 static inline uint32_t group_homes(void)
 {
@@ -251,9 +262,12 @@ uint32_t table_lock_place(int fd);
 /* Again, after a sleep without. */
 void file_lock(const struct file *f);
 struct file *file_new(int fd, enum file_kind kind, uint32_t home);
+/* One that no descriptor names. */
+struct file *file_nameless(enum file_kind kind, uint32_t home);
 void file_add(struct file *f, int fd);
-/* @fd no longer names its file; the last one closes it. */
-void file_drop(int fd);
+/* @fd no longer names its file; the last one closes it, but for its branches,
+ * which the caller closes when it has let go of the lock (branches_end()). */
+struct file *file_drop(int fd);
 void file_put(struct file *f);
 struct file *file_of_sock(const struct mtcp_context *x, uint32_t id);
 void file_set_sock(struct file *f, int sock);
@@ -277,6 +291,37 @@ static inline struct mtcp_context *file_context(const struct file *f)
 {
 	return home_context(f->home);
 }
+
+/* ---- listen.c: a listener in several homes ---- */
+
+/* Without a lock: @fd's listener is in @home too.  False: it cannot be. */
+bool branch_open(int fd, uint32_t home);
+/* Its branch in @home, locked; NULL: none. */
+struct file *branch_lock(int fd, uint32_t home);
+/* The branch of @f that is under the lock that is held, @home's first; @f itself
+ * if it is under it, or is no listener; NULL: none. */
+struct file *branch_here(struct file *f, uint32_t home);
+/* Under the lock of one: does this thread do better with a branch of its own? */
+bool branch_wanted(const struct file *f);
+/* A home in which connections wait, for one who found none in @f: at once if
+ * this thread's home has no branch, else when they have waited for a while. */
+bool branch_waiting(const struct file *f, uint32_t *home);
+/* Nobody but @f asks for connections. */
+bool branch_alone(const struct file *f);
+/* Takes them off, and ends them later, without a lock. */
+struct file *branches_cut(struct file *f);
+void branches_end(struct file *cut);
+/* Without a lock: what was done to @fd's listener is done to each branch. */
+void branches_each(int fd, void (*what)(struct file *branch, const void *arg),
+		   const void *arg);
+/* shutdown(), and listen() after it. */
+void branches_stop(int fd);
+void branches_again(int fd);
+void branches_forked(struct file *f);
+/* Nobody of this home waits for @f any more: what came is for others. */
+void listener_unwatched(struct file *f);
+/* The group's contexts were told to look; false: not all could be seen. */
+bool brothers_look(void);
 
 /* ---- life.c: contexts begin, processes too ---- */
 
@@ -377,6 +422,8 @@ bool policy_listen(const struct sockaddr_in *in, const char **why);
 bool policy_connect(const struct sockaddr_in *in, const char **why);
 void explain(int fd, const char *call, const struct sockaddr_in *in,
 	     bool mtcpd, const char *why);
+/* What contexts @a and @b do for its sake. */
+void explain_homes(int fd, const char *what, uint32_t a, uint32_t b);
 bool policy_fallback(void);
 /* How many contexts this process may have. */
 uint32_t policy_contexts(void);

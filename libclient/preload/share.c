@@ -18,8 +18,11 @@ void file_one(struct file *f, bool one)
 	struct mtcp_context *x = file_context(f);
 	struct slot *s = f->sock >= 0 ? &x->ids.slot[f->sock] : NULL;
 
-	if (s && s->type == SLOT_LISTENER)
-		x->listeners[s->obj]->one = one;
+	if (s && s->type == SLOT_LISTENER) {
+		struct listener *l = x->listeners[s->obj];
+
+		l->one = one && (l->inherited || !branch_alone(f));
+	}
 }
 
 static struct conn *shared_conn(const struct file *f, uint32_t *index)
@@ -85,7 +88,8 @@ void share_forked(void)
 	for (int fd = 0; fd < table_top(); fd++) {
 		struct file *f = table_at(fd);
 
-		if (f && f->watches && file_away(f))
+		if (f && f->watches && (file_away(f) ||
+					f->kind == FILE_LISTENER))
 			epset_raise(f, EPOLLIN | EPOLLOUT);
 	}
 }

@@ -270,6 +270,8 @@ PUBLIC int listen(int fd, int backlog)
 	bound_to(fd, &in);
 	err = do_listen(fd, backlog, &in, six, lock_opened(fd));
 	home_unlock();
+	if (!err)
+		branches_again(fd);
 	explain(fd, "listen", &in, !err, err ? mtcp_error_text() : why);
 	return err && policy_fallback() ? 0 : err;
 }
@@ -479,48 +481,107 @@ static int accept_one(struct file *l, struct sockaddr *sa, socklen_t *len,
 	return give_accepted(l, fd, sock, flags);
 }
 
-static int accept_locked(struct file *l, int fd, struct sockaddr *sa,
-			 socklen_t *len, int flags)
+/* One accept4(), and where it looks. */
+struct accepting {
+	int fd, flags;
+	struct sockaddr *sa;
+	socklen_t *len;
+	uint64_t until;		/* 0: not said yet */
+	uint32_t home;		/* ELSEWHERE: where */
+	bool branched;		/* it was tried to make a branch for us */
+};
+
+#define ELSEWHERE	(-2)	/* in another home */
+
+/* Nothing was there: it is asked for in another home, at once, or the thread
+ * sleeps.  0: again here. */
+static int accept_later(struct file *l, struct accepting *a)
 {
-	uint64_t until = l->rcv_us ? now_us() + l->rcv_us : FOREVER;
+	int err;
+
+	if (branch_waiting(l, &a->home))
+		return ELSEWHERE;
+	if (l->nonblock)
+		return fail(EAGAIN);
+	if (!a->branched && branch_wanted(l)) {
+		a->home = home_self();
+		return ELSEWHERE;
+	}
+	err = wait_file(l, l->both ? a->fd : -1, a->until);
+	if (l->fds && l->sock < 0)
+		return fail(EINVAL);	/* shut down meanwhile */
+	return err ? fail(-err) : 0;
+}
+
+static int accept_from(struct file *l, struct accepting *a)
+{
 	int new, err;
 
 	if (l->kind != FILE_LISTENER)
 		return fail(EINVAL);
+	if (!a->until)
+		a->until = l->rcv_us ? now_us() + l->rcv_us : FOREVER;
 	if (!l->nonblock)
 		file_one(l, true);
 	file_want(l, EPOLLIN);
 	for (;;) {
-		new = accept_one(l, sa, len, flags);
+		new = accept_one(l, a->sa, a->len, a->flags);
 		if (new >= 0 || errno != EAGAIN)
 			return new;
 		if (l->both) {
-			new = real()->accept4(fd, sa, len, flags);
+			new = real()->accept4(a->fd, a->sa, a->len, a->flags);
 			if (new >= 0 || errno != EAGAIN)
 				return new;
 		}
-		if (l->nonblock)
-			return fail(EAGAIN);
-		err = wait_file(l, l->both ? fd : -1, until);
-		if (l->fds && l->sock < 0)
-			return fail(EINVAL);	/* shut down meanwhile */
+		err = accept_later(l, a);
 		if (err)
-			return fail(-err);
+			return err;
 	}
+}
+
+/* Where accept_later() said: what is queued there, or a branch for the next
+ * look.  -1, EAGAIN: look again. */
+static int accept_elsewhere(struct accepting *a)
+{
+	struct file *l;
+	int new;
+
+	if (a->home == home_self()) {
+		a->branched = true;
+		branch_open(a->fd, a->home);
+		return fail(EAGAIN);
+	}
+	l = branch_lock(a->fd, a->home);
+	l = l ? l : table_lock(a->fd);
+	if (!l)
+		return fail(EBADF);
+	new = l->kind == FILE_LISTENER ?
+	      accept_one(l, a->sa, a->len, a->flags) : fail(EINVAL);
+	home_unlock();
+	return new;
 }
 
 PUBLIC int accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
 {
-	struct file *l = table_lock(fd);
+	struct accepting a = { .fd = fd, .flags = flags, .sa = sa,
+			       .len = len };
+	struct file *l;
 	int err;
 
-	if (!l)
-		return real()->accept4(fd, sa, len, flags);
-	if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
-		err = fail(EINVAL);
-	else
-		err = accept_locked(l, fd, sa, len, flags);
-	home_unlock();
+	do {
+		l = branch_lock(fd, home_self());
+		l = l ? l : table_lock(fd);
+		if (!l)
+			return real()->accept4(fd, sa, len, flags);
+		if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))
+			err = fail(EINVAL);
+		else
+			err = accept_from(l, &a);
+		home_unlock();
+		if (err != ELSEWHERE)
+			return err;
+		err = accept_elsewhere(&a);
+	} while (err < 0 && errno == EAGAIN);
 	return err;
 }
 
@@ -590,13 +651,15 @@ static void stop_listening(struct file *f)
 PUBLIC int shutdown(int fd, int how)
 {
 	struct file *f = table_lock(fd);
+	bool stopped = false;
 	int err;
 
 	if (!f)
 		return real()->shutdown(fd, how);
 	if (f->kind == FILE_LISTENER) {
 		err = real()->shutdown(fd, how);
-		if (!err && how != SHUT_WR)
+		stopped = !err && how != SHUT_WR;
+		if (stopped)
 			stop_listening(f);
 	} else if (over(f)) {
 		err = fail(ENOTCONN);
@@ -609,5 +672,7 @@ PUBLIC int shutdown(int fd, int how)
 		}
 	}
 	home_unlock();
+	if (stopped)
+		branches_stop(fd);
 	return err;
 }

@@ -156,9 +156,23 @@ void table_forked(void)
 		if (!f)
 			continue;
 		f->links = NULL;
+		branches_forked(f);
 		if (f->set)
 			epset_forked(f);
 	}
+}
+
+struct file *file_nameless(enum file_kind kind, uint32_t home)
+{
+	struct file *f = file_alloc();
+
+	if (!f)
+		return NULL;
+	f->kind = (uint8_t)kind;
+	f->home = (uint8_t)home;
+	f->sock = -1;
+	f->refs = f->fds = 1;
+	return f;
 }
 
 struct file *file_new(int fd, enum file_kind kind, uint32_t home)
@@ -167,13 +181,11 @@ struct file *file_new(int fd, enum file_kind kind, uint32_t home)
 
 	if ((unsigned int)fd >= PRELOAD_FDS || !open_table())
 		return NULL;
-	f = file_alloc();
+	f = file_nameless(kind, home);
 	if (!f)
 		return NULL;
-	f->kind = (uint8_t)kind;
-	f->home = (uint8_t)home;
-	f->sock = -1;
 	f->fd = fd;
+	f->refs = f->fds = 0;
 	file_add(f, fd);
 	return f;
 }
@@ -200,19 +212,21 @@ void file_put(struct file *f)
 	held->spares = f;
 }
 
-void file_drop(int fd)
+struct file *file_drop(int fd)
 {
-	struct file *f = table_at(fd);
+	struct file *f = table_at(fd), *cut = NULL;
 
 	if (!f)
-		return;
+		return NULL;
 	atomic_store_explicit(&by_fd[fd], NULL, memory_order_release);
 	if (--f->fds == 0) {
 		epset_forget(f);
 		file_close_sock(f);
 		file_wake(f);
+		cut = branches_cut(f);
 	}
 	file_put(f);
+	return cut;
 }
 
 /* ---- readiness, as the kernel tells it ---- */

@@ -26,6 +26,7 @@
 
 #define REJOIN_US	100000u		/* a leader without daemon looks */
 #define UNCALLED_US	5000u		/* who has no eventfd looks */
+#define LOOK_AGAIN_US	5000u		/* a brother's lock was taken */
 #define AGAIN		1		/* it was for others: sleep on */
 
 /* A handler of a signal that interrupts a sleep may sleep too. */
@@ -219,11 +220,22 @@ void wait_merge(struct group *to, struct group *from)
 	rouse(to);
 }
 
+/* False: it has work, or was told to look before its bell was armed. */
+static bool arm(struct mtcp_context *x)
+{
+	if (ctx_arm(x))
+		return false;
+	if (!ctx_looks(x, false))
+		return true;
+	ctx_disarm(x, false);
+	return false;
+}
+
 /* True: one has work already. */
 static bool arm_all(void)
 {
 	for (uint32_t i = 0; i < group_homes(); i++) {
-		if (!group_context(i) || !ctx_arm(group_context(i)))
+		if (!group_context(i) || arm(group_context(i)))
 			continue;
 		while (i-- > 0)
 			if (group_context(i))
@@ -370,6 +382,8 @@ static int sleep_once(struct sleep s, struct pollfd *k, nfds_t n,
 		held->leader = w;
 		if (watch_bells(k + n + 1))
 			end = sooner(end, REJOIN_US);
+		if (held->must_look)
+			end = sooner(end, LOOK_AGAIN_US);
 	} else {
 		group_publish();
 	}

@@ -170,10 +170,14 @@ listen web
   bind :83
   server a $IP_P:8001
 END
+	MTCP_RUN_EXPLAIN=1
+	export MTCP_RUN_EXPLAIN
 	run haproxy haproxy -db -f "$TMP/haproxy.cfg"
+	unset MTCP_RUN_EXPLAIN
 	wait_until 50 at_port 83 || fail "haproxy: no answer"
 	same 83 haproxy
 	load 83 haproxy "" "$(count 300 20000)"
+	no_lock_shared haproxy
 	end "haproxy, 3 threads, 4 contexts" "both sides on mtcpd" 83
 }
 
@@ -214,6 +218,107 @@ END
 	contexts reuseport 3
 	echoes 88 20 300000 || fail "reuseport: wrong echo"
 	end "SO_REUSEPORT, a listener a thread" "20 connections, exact echoes" 88
+}
+
+# no_lock_shared NAME - of its contexts (mtcp-run --explain)
+no_lock_shared()
+{
+	grep -q 'both listen' "$TMP/$1.log" ||
+		fail "$1: no context listens for itself: $(cat "$TMP/$1.log")"
+	if grep 'share a lock' "$TMP/$1.log"; then
+		fail "$1: contexts share a lock"
+	fi
+}
+
+# ask PORT COUNT [WORD] - connections one after the other, then at once: each is
+# answered in time, by how many threads?  The last one says WORD.
+ask()
+{
+	in_peer timeout 60 python3 - "$IP_D" "$@" <<'END'
+import socket, sys
+ip, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+word = (sys.argv[4:] or ["name"])[0]
+def opened():
+    s = socket.create_connection((ip, port), 2)
+    s.settimeout(2)
+    return s
+def answer(s, word):
+    s.sendall(word.encode() + b"\n")
+    d = s.recv(100).decode()
+    if not d:
+        raise Exception("no answer")
+    return d
+by = {answer(opened(), "name") for _ in range(count)}
+many = [opened() for _ in range(count)]
+by |= {answer(s, "name") for s in many}
+answer(opened(), word)
+print(len(by))
+END
+}
+
+# One listener, in the epoll set of each of four threads.
+row_listener()
+{
+	cat >"$TMP/l.py" <<'END'
+import os, select, socket, threading, time
+l = socket.create_server(("", 89), backlog=64)
+l.setblocking(False)
+keep = []
+def serve(k):
+    ep = select.epoll()
+    ep.register(l, select.EPOLLIN | (select.EPOLLEXCLUSIVE if k % 2 else 0))
+    at = l.fileno()
+    conns = {}
+    while True:
+        for fd, bits in ep.poll():
+            if fd == at:
+                try:
+                    s, _ = l.accept()
+                except BlockingIOError:
+                    continue
+                conns[s.fileno()] = s
+                ep.register(s, select.EPOLLIN)
+                continue
+            word = conns[fd].recv(100).strip()
+            if not word:
+                conns.pop(fd).close()
+                continue
+            conns[fd].sendall(b"%d\n" % k)
+            if word == b"hang":
+                time.sleep(8)
+            if word == b"close":
+                l.close()
+            if word == b"fork" and os.fork():
+                time.sleep(1000)
+            if word == b"die":
+                keep.append((ep, conns))
+                return
+for k in range(4):
+    threading.Thread(target=serve, args=(k,)).start()
+END
+	MTCP_RUN_EXPLAIN=1
+	export MTCP_RUN_EXPLAIN
+	run listener python3 "$TMP/l.py"
+	unset MTCP_RUN_EXPLAIN
+	wait_until 50 at_port 89 || fail "listener: no answer"
+	n=$(ask 89 20) || fail "listener: not all are answered"
+	[ "$n" -ge 2 ] || fail "listener: $n thread accepts"
+	contexts listener 4
+	no_lock_shared listener
+	for word in hang die die name close; do
+		ask 89 20 $word >/dev/null ||
+			fail "listener: not all are answered, then $word"
+	done
+	at_port 89 && fail "listener: it listens, closed"
+	kill_run
+	for word in fork name; do
+		[ $word = name ] || run listener python3 "$TMP/l.py"
+		wait_until 50 at_port 89 || fail "listener: no answer"
+		ask 89 10 $word >/dev/null || fail "listener: $word"
+	done
+	end "one listener in four threads' epoll sets" \
+		"a context each and no lock shared; threads that hang or end, close" \
+		89
 }
 
 # restart_d - mtcpd's configuration has changed
@@ -302,5 +407,5 @@ END
 	row_ok "wrk -t 2, a context each" "no errors"
 }
 
-[ $# -gt 0 ] || set -- numbers threads passer memcached haproxy reuseport limit wrk
+[ $# -gt 0 ] || set -- numbers threads passer memcached haproxy listener reuseport limit wrk
 rows "$@"

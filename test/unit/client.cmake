@@ -11,7 +11,7 @@ foreach(name client_socket client_sockopt client_stock client_share client_epoll
 endforeach()
 
 # The POSIX face, linked in, against the same daemon.
-foreach(name preload_wait preload_cost preload_homes)
+foreach(name preload_wait preload_cost preload_homes preload_listen)
   mtcpd_unit_test(${name} $<TARGET_OBJECTS:mtcppreload_objects> client_fake
     mtcpclient_static mtcpd_flags)
 endforeach()

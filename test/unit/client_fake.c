@@ -67,7 +67,7 @@ static void on_hello(struct fake *f, struct ctl_reply *r)
 	r->hello.version = LAYOUT_VERSION;
 	r->hello.client = 7;
 	r->hello.engines = FAKE_ENGINES;
-	r->hello.flags = CTL_HELLO_SLEEPERS;
+	r->hello.flags = CTL_HELLO_SLEEPERS | CTL_HELLO_BROTHERS;
 	r->hello.slabs = FAKE_SLABS;
 	memcpy(r->hello.rss_key, "0123456789012345678901234567890123456789",
 	       CTL_RSS_KEY_BYTES);
@@ -321,10 +321,24 @@ void fake_skip(struct fake *f, uint32_t ctx)
 			;
 }
 
+static struct wake_shared *bell_of(struct fake *f, uint32_t ctx)
+{
+	return (struct wake_shared *)(void *)
+		(f->base + ((uint64_t)(1 + ctx) << SLAB_SHIFT));
+}
+
+void fake_look(struct fake *f, uint32_t ctx)
+{
+	struct wake_shared *w = bell_of(f, ctx);
+
+	wake_look(w);
+	if (wake_needed(w))
+		CHECK(write(f->wake_wr[ctx], "", 1) == 1);
+}
+
 static void publish(struct fake *f, uint32_t ctx, uint32_t e)
 {
-	struct wake_shared *w = (struct wake_shared *)(void *)
-		(f->base + ((uint64_t)(1 + ctx) << SLAB_SHIFT));
+	struct wake_shared *w = bell_of(f, ctx);
 
 	ring_publish(&f->event[ctx][e]);
 	if (wake_needed(w))

@@ -81,5 +81,7 @@ void fake_grant(struct fake *f, uint32_t ctx, uint32_t e, enum block_class cls,
 void fake_data(struct fake *f, uint32_t ctx, uint32_t e, uint32_t cookie,
 	       uint64_t sock, const void *bytes, uint16_t len);
 uint8_t *fake_block(struct fake *f, uint32_t block);
+/* Context @ctx is told to look what its brothers left lying. */
+void fake_look(struct fake *f, uint32_t ctx);
 
 #endif

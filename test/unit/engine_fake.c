@@ -211,6 +211,7 @@ static void attach_context(struct fake_client *c, uint32_t ctx)
 	m.context.wake_wr = -1;
 	m.context.home = ctx;
 	assert_int_equal(fake_ask(c->d, &m), 0);
+	c->ctx[ctx].wake = (struct wake_shared *)(void *)(c->segment + at);
 	for (uint32_t e = 0; e < c->d->engines; e++) {
 		ring_attach(&c->ctx[ctx].cmd[e],
 			    c->segment + at + context_cmd_ring_offset(e),
@@ -254,17 +255,30 @@ struct fake_client *fake_client(struct fake_world *w, int side, int i)
 	return c;
 }
 
-void fake_listen(struct fake_client *c, uint32_t ctx, uint64_t id,
-		 uint16_t port)
+static void listen_with(struct fake_client *c, uint32_t ctx, uint64_t id,
+			uint16_t port, uint16_t flags)
 {
 	struct mail m = { .type = MAIL_LISTEN };
 
 	m.listen.id = id;
+	m.listen.flags = flags;
 	m.listen.port = htons(port);
 	m.listen.backlog = 128;
 	m.listen.client = c->slot;
 	m.listen.context = ctx;
 	assert_int_equal(fake_ask(c->d, &m), 0);
+}
+
+void fake_listen(struct fake_client *c, uint32_t ctx, uint64_t id,
+		 uint16_t port)
+{
+	listen_with(c, ctx, id, port, 0);
+}
+
+void fake_listen_brother(struct fake_client *c, uint32_t ctx, uint64_t id,
+			 uint16_t port)
+{
+	listen_with(c, ctx, id, port, CTL_LISTEN_BROTHERS);
 }
 
 void fake_detach(struct fake_client *c, uint64_t grace_us)

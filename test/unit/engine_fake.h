@@ -24,6 +24,7 @@
 #define FAKE_STOCK	8192
 
 struct fake_context {
+	struct wake_shared *wake;
 	struct ring cmd[FAKE_ENGINES], event[FAKE_ENGINES];
 	uint32_t stock[FAKE_ENGINES][BLOCK_CLASSES][FAKE_STOCK];
 	uint32_t stocked[FAKE_ENGINES][BLOCK_CLASSES];
@@ -84,6 +85,9 @@ struct fake_client *fake_client(struct fake_world *w, int side, int i);
 int fake_ask(struct fake_daemon *d, struct mail *m);
 void fake_listen(struct fake_client *c, uint32_t ctx, uint64_t id,
 		 uint16_t port);
+/* With CTL_LISTEN_BROTHERS. */
+void fake_listen_brother(struct fake_client *c, uint32_t ctx, uint64_t id,
+			 uint16_t port);
 void fake_detach(struct fake_client *c, uint64_t grace_us);
 
 void fake_cmd(struct fake_client *c, uint32_t ctx, uint32_t engine,
