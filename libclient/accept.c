@@ -30,6 +30,11 @@ static void set_queued(struct listener *l, uint32_t n)
 	atomic_store_explicit(&l->queued, n, memory_order_relaxed);
 }
 
+static void set_wanted(struct listener *l, bool on)
+{
+	atomic_store_explicit(&l->wanted, on, memory_order_relaxed);
+}
+
 /* Who looks at it from outside wants to know how long nobody came. */
 static void touched(struct listener *l)
 {
@@ -65,6 +70,16 @@ int listener_new(struct mtcp_context *x, struct listener **out)
 		return -ENOMEM;
 	list[x->listener_count] = *out = l;
 	return (int)x->listener_count++;
+}
+
+/* Its brothers may be looking. */
+static void clear(struct listener *l, int sockid)
+{
+	memset((char *)l + offsetof(struct listener, id), 0,
+	       sizeof(*l) - offsetof(struct listener, id));
+	set_queued(l, 0);
+	set_wanted(l, false);
+	l->sockid = sockid;
 }
 
 static uint16_t listener_index(const struct mtcp_context *x,
@@ -174,7 +189,7 @@ void listener_want(struct mtcp_context *x, struct listener *l)
 {
 	if (l->wanted)
 		return;
-	l->wanted = true;
+	set_wanted(l, true);
 	listener_credit(x, l);
 	ctx_publish(x);
 }
@@ -277,7 +292,7 @@ void listener_rest(struct mtcp_context *x, struct listener *l)
 		l->credit[e] = 0;
 	}
 	void_credit(x, listener_index(x, l));
-	l->wanted = false;
+	set_wanted(l, false);
 }
 
 void listener_lost(struct mtcp_context *x, struct listener *l)
@@ -311,7 +326,7 @@ int listener_close(struct mtcp_context *x, struct listener *l, int sockid)
 	void_credit(x, listener_index(x, l));
 	free(l->opts);
 	free(l->also.at);
-	*l = (struct listener){ .sockid = -1 };
+	clear(l, -1);
 	return 0;
 }
 
@@ -386,8 +401,10 @@ static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
 	index = listener_new(x, &l);
 	if (index < 0)
 		return index;
-	*l = (struct listener){ .sockid = sockid, .port = c->local_port,
-				.backlog = backlog, .brothers = brothers };
+	clear(l, sockid);
+	l->port = c->local_port;
+	l->backlog = backlog;
+	l->brothers = brothers;
 	memcpy(l->addr, c->local, 16);
 	l->opts = c->opts;
 	if (!x->at)

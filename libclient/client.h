@@ -312,25 +312,27 @@ struct index_list {		/* a list that grows */
 };
 
 struct listener {
+	/* What its brothers look at, at any time. */
+	_Atomic uint64_t since_us;	/* nothing was taken of what is queued */
+	_Atomic uint32_t queued;	/* CONN_QUEUED connections */
+	_Atomic bool wanted;	/* the app asked for a connection: post credit */
+	/* The owner's from here on. */
 	uint64_t id;		/* the daemon's; 0: not joined */
 	struct sock_opts *opts;
 	uint8_t addr[16];
 	uint16_t port;		/* network order */
 	bool used;
-	_Atomic bool wanted;	/* the app asked for a connection: post credit */
 	bool inherited;		/* a parent or a child has it too */
 	bool one;		/* then: take one only, when asked for it */
 	/* The preload's: other contexts listen there for the same socket of the
-	 * program, and look at what is queued here and since when. */
+	 * program. */
 	bool brothers;
 	bool stale;		/* they gave some of it back, and none was taken */
-	_Atomic uint64_t since_us;
 	int32_t sockid;
 	struct index_list also;	/* further sockets of it: SO_REUSEPORT */
 	uint32_t backlog;
 	uint32_t credit[ENGINES_MAX];	/* cookies posted or queued */
-	uint32_t head, tail;		/* CONN_QUEUED connections, */
-	_Atomic uint32_t queued;	/* so many */
+	uint32_t head, tail;		/* of those that are queued */
 };
 
 struct epoll_set {

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <semaphore.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/time.h>
@@ -75,16 +76,17 @@ static void perform(struct worker *me)
 static void *work(void *arg)
 {
 	struct worker *me = arg;
+	enum task task;
 
 	me->home = home_self();
 	me->ep = epoll_create1(0);
 	sem_post(&me->done);
 	do {
 		sem_wait(&me->go);
+		task = me->task;
 		perform(me);
 		sem_post(&me->done);
-	} while (me->task != END);
-	close(me->ep);
+	} while (task != END);
 	return NULL;
 }
 
@@ -247,13 +249,19 @@ static int start(void **state)
 	return 0;
 }
 
-static int stop(void **state)
+static void all_end(void)
 {
-	(void)state;
 	for (int i = 0; i < THREADS; i++) {
 		run(i, END);
 		pthread_join(w[i].thread, NULL);
 	}
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		close(w[i].ep);
 	close(listener);
 	return 0;
 }
@@ -489,6 +497,96 @@ static void closed_for_all(void **state)
 	no_lock_is_shared();
 }
 
+/* ---- all at once ---- */
+
+#define STORM	3000			/* connections */
+#define TELL	40			/* of the engine's turns */
+
+static _Atomic uint32_t accepted;
+
+static void *storms(void *arg)
+{
+	struct worker *me = arg;
+	struct epoll_event ev = { .events = EPOLLIN };
+	unsigned int seed = (unsigned int)(me - w) + 1;
+
+	while (accepted < STORM) {
+		int what = rand_r(&seed) % 64, fd;
+		bool out = what == 0 &&
+			   !epoll_ctl(me->ep, EPOLL_CTL_DEL, listener, NULL);
+
+		if (what < 2)
+			usleep(5000);	/* busy with something else */
+		if (out)
+			epoll_ctl(me->ep, EPOLL_CTL_ADD, listener, &ev);
+		if (epoll_wait(me->ep, &ev, 1, 20) < 0)
+			break;
+		fd = what < 8 ? -1 : accept(listener, NULL, NULL);
+		accepted += fd >= 0;
+		close(fd);
+	}
+	return NULL;
+}
+
+/* The engine: @waiting connections, each given once until it comes back. */
+static void storm_turn(uint32_t ctx, uint32_t *waiting)
+{
+	struct side *s = &sides[ctx];
+	union fake_cmd c;
+	uint8_t type;
+
+	while ((type = fake_cmd(&f, ctx, 0, &c)) != CMD_NONE) {
+		struct event closed = { .type = EVENT_CLOSED,
+					.cookie = c.one.cookie,
+					.sock = c.one.sock };
+
+		if (type == CMD_CLOSE) {
+			*waiting += (c.one.flags & CMD_F_BACK) != 0;
+			fake_event(&f, ctx, 0, &closed);
+		} else if (type == CMD_CREDIT && c.one.flags & CMD_F_BACK) {
+			s->first = s->count;
+		} else if (type == CMD_CREDIT) {
+			for (uint32_t n = 0; n < c.one.cookie; n++)
+				s->cookie[s->count++ % 256] =
+					c.one.credit.cookies[n];
+		}
+	}
+	if (*waiting && s->first < s->count) {
+		struct event_socket ev = { .type = EVENT_ACCEPTED,
+			.cookie = s->cookie[s->first++ % 256],
+			.sock = handle_make(0, 1, ++given), .limit = 65536 };
+
+		(*waiting)--;
+		fake_socket_event(&f, ctx, 0, &ev);
+	}
+}
+
+/* Threads that come, go and dawdle: every connection is accepted in the end. */
+static void storm(void **state)
+{
+	uint32_t waiting = STORM;
+
+	(void)state;
+	all_end();
+	no_credit();
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&w[i].thread, NULL, storms,
+						&w[i]), 0);
+	for (uint32_t n = 0; n < 20 * LONG_MS && accepted < STORM; n++) {
+		for (uint32_t ctx = 0; ctx < THREADS; ctx++) {
+			storm_turn(ctx, &waiting);
+			if (n % TELL == 0)
+				fake_look(&f, ctx);
+		}
+		usleep(100);
+	}
+	assert_int_equal(accepted, STORM);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(w[i].thread, NULL);
+	assert_int_equal(waiting, 0);
+	no_lock_is_shared();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +599,7 @@ int main(void)
 		cmocka_unit_test(options_of_all),
 		cmocka_unit_test(stopped_and_again),
 		cmocka_unit_test(closed_for_all),
+		cmocka_unit_test(storm),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
