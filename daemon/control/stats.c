@@ -61,7 +61,7 @@ static const struct field net_fields[] = {
 #define P(f)	{ #f, offsetof(struct port_stats, f) }
 static const struct field port_fields[] = {
 	P(rx_frames), P(rx_bytes), P(tx_frames), P(tx_bytes), P(rx_dropped),
-	P(rx_oversize), P(tx_dropped), P(no_frame), P(syscalls),
+	P(rx_oversize), P(tx_dropped), P(no_frame), P(syscalls), P(tx_lent_bytes),
 };
 #undef P
 

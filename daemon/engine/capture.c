@@ -39,7 +39,7 @@ static void finish_sum(const struct frame *f, uint8_t *copy, uint32_t captured)
 	uint32_t at = (uint32_t)f->csum_start + f->csum_offset;
 	uint16_t sum;
 
-	if (!(f->flags & FRAME_CSUM_PARTIAL) || captured < at + 2 ||
+	if (!(f->flags & FRAME_CSUM_PARTIAL) || f->lent || captured < at + 2 ||
 	    f->csum_start > f->len)
 		return;
 	sum = csum_finish(csum_add(0, f->data + f->csum_start,
@@ -50,7 +50,7 @@ static void finish_sum(const struct frame *f, uint8_t *copy, uint32_t captured)
 static void capture_one(const struct capture_job *job, struct capture_ring *r,
 			const struct frame *f, enum capture_way way, mono_t now)
 {
-	struct capture_record head = { .wire = f->len, .way = (uint8_t)way,
+	struct capture_record head = { .wire = f->len + f->lent, .way = (uint8_t)way,
 				       .port = f->port, .at_us = now.us };
 	uint32_t want = bpf_run(job->program, f->data, f->len);
 	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);

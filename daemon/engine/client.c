@@ -9,7 +9,8 @@
  *	   those of REVOKE_SLABS a turn
  *	3. orphans: TCP sends what is unsent out of the client's memory; after
  *	   the grace they are aborted
- *	4. no block is in use: orphans that TCP still needs (FIN_WAIT) become
+ *	4. no block is in use, by frames of ports neither: slabs are taken back
+ *	   from the ports, those of REVOKE_SLABS a turn; orphans that TCP still needs (FIN_WAIT) become
  *	   the engine's own, the arena is let go, control hears CLIENT_GONE and
  *	   may unmap the segment
  */
@@ -89,6 +90,8 @@ int client_slab(struct engine *e, const struct mail *m)
 		return -ENOENT;
 	err = arena_add_slab(cl->arena, m->slab.slab,
 			     (enum block_class)m->slab.cls, m->slab.meta);
+	if (!err)
+		lend_slab(e, cl, m->slab.slab);
 	cl->asked[m->slab.cls] = (mono_t){ 0 };
 	for (struct context *c = cl->contexts; c; c = c->next)
 		event_touch(e, c);
@@ -392,7 +395,7 @@ static bool leave_step(struct engine *e, struct client *cl)
 			abort_orphans(e, cl);
 		return false;
 	}
-	if (!adopt_orphans(e, cl))
+	if (!lend_end(e, cl, REVOKE_SLABS) || !adopt_orphans(e, cl))
 		return false;
 	client_gone(e, cl);
 	return true;

@@ -266,6 +266,7 @@ static int open_parts(struct engine *e, struct port *const *ports, uint32_t n)
 		err = net_init(&e->net, e->cfg.net_secret);
 	if (!err)
 		err = open_ports(e, ports, n);
+	lend_open(e);
 	if (!err)
 		err = open_mail(e);
 	return err ? err : sleep_open(e);

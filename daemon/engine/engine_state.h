@@ -173,6 +173,7 @@ struct client {
 	uint32_t parked, orphans;	/* list heads */
 	uint32_t holders;		/* head: sockets it may take */
 	uint32_t moves;			/* that it waits for */
+	uint32_t unlent;		/* leaving: slabs taken from ports */
 };
 
 /* ---- accepting ---- */
@@ -277,6 +278,9 @@ struct engine {
 	uint32_t inbound_left;		/* bit a sender: more next turn */
 	struct mail *outbox;
 	uint32_t outbox_head, outbox_tail;
+
+	bool lends;			/* a port does; numbers in use: */
+	uint64_t spans[PORT_SPANS / 64];
 
 	struct arena own;		/* data nobody took yet */
 	uint8_t *own_bytes;
@@ -429,6 +433,17 @@ void packet_queue(struct engine *e, struct frame *f);
 /* A copy of @len bytes as a frame of port @port; false: no frame. */
 bool packet_send_bytes(struct engine *e, uint8_t port, const void *bytes,
 		       uint32_t len);
+
+/* ---- lend.c ---- */
+void lend_open(struct engine *e);
+/* Ports may read a slab of the client from now on. */
+void lend_slab(struct engine *e, struct client *cl, uint32_t slab);
+/* Takes up to @most slabs of a client back, of which nothing is lent; true:
+ * those were the last. */
+bool lend_end(struct engine *e, struct client *cl, uint32_t most);
+/* Payload behind the header in @f without reading it; false: copy it. */
+bool lend_payload(struct engine *e, const struct port_side *p, struct frame *f,
+		  const struct tcp_tx *tx);
 
 /* ---- sleep.c ---- */
 int sleep_open(struct engine *e);

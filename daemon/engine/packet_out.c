@@ -4,7 +4,8 @@
  *	tcp_next_dirty -> tcp_out -> build -> net_out -> burst -> port_tx
  *	      |                        |          \-> waits for ARP (net's now)
  *	      \-> event_announce       \-> headers, payload copied and summed
- *	                                   in one pass, or summed by the port
+ *	                                   in one pass, or summed by the port,
+ *	                                   or lent to it and not read at all
  *	tcp_next_reply -> the same, without a connection
  *
  * A frame is taken before TCP is asked for a segment: what tcp_out() returns
@@ -103,8 +104,15 @@ static uint64_t copy_summed(uint64_t sum, uint8_t *at, const struct tcp_tx *tx)
 	return sum;
 }
 
-static void copy_plain(uint8_t *at, const struct tcp_tx *tx)
+/* Payload behind the header in @f, for a port that sums. */
+static void put_payload(struct engine *e, const struct port_side *p,
+			struct frame *f, const struct tcp_tx *tx)
 {
+	uint8_t *at = f->data + f->len;
+
+	if (p->port->caps & PORT_LENDS && lend_payload(e, p, f, tx))
+		return;
+	f->len += tx->payload_len;
 	for (uint32_t i = 0; i < tx->pieces; i++) {
 		memcpy(at, tx->piece[i].bytes, tx->piece[i].len);
 		at += tx->piece[i].len;
@@ -130,24 +138,25 @@ static uint32_t put_header(uint8_t *at, const struct tcp_tx *tx)
 	return len;
 }
 
-static void build(const struct port_side *p, struct frame *f,
-		  const struct tcp_tx *tx)
+static void build(struct engine *e, const struct port_side *p,
+		  struct frame *f, const struct tcp_tx *tx)
 {
 	struct hdr_tcp *h = (struct hdr_tcp *)f->data;
 	uint32_t head = put_header(f->data, tx), len = head + tx->payload_len;
 	uint64_t sum = csum_pseudo(&tx->src, &tx->dst, IPPROTO_TCP, len);
 
-	f->len = len;
+	f->len = head;
 	f->flags = 0;
 	f->gso_size = tx->payload_len > tx->mss ? tx->mss : 0;
 	if (p->port->caps & PORT_TX_CSUM) {
-		copy_plain(f->data + head, tx);
+		put_payload(e, p, f, tx);
 		h->csum = csum_fold(sum);
 		f->flags = FRAME_CSUM_PARTIAL;
 		f->csum_start = 0;
 		f->csum_offset = offsetof(struct hdr_tcp, csum);
 		return;
 	}
+	f->len = len;
 	sum = csum_add(sum, f->data, head);
 	h->csum = csum_finish(copy_summed(sum, f->data + head, tx));
 }
@@ -198,7 +207,7 @@ static void emit(struct engine *e, struct port_side *p, struct net_path *path,
 	};
 	int err;
 
-	build(p, f, tx);
+	build(e, p, f, tx);
 	err = net_out(e->net, path, &out, f, e->now);
 	if (err == 0) {
 		queue_on(e, p, f);

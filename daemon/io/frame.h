@@ -9,6 +9,9 @@
  * given, port_free() takes any frame back.  A received frame may be rewritten
  * in place and sent out of the port and queue that it came from.
  *
+ * Payload may be lent instead of copied (port.h): it follows the bytes at data
+ * on the wire and lies in clients' memory.
+ *
  * Trust     Bytes at data come from the wire: hostile.  The struct is ours.
  * Threads   The owner of the queue that the frame belongs to.
  */
@@ -40,7 +43,7 @@ struct frame {
 	uint8_t port;		/* port id */
 	uint8_t queue;
 	uint16_t vlan;		/* rx: stripped 802.1Q TCI, 0: none */
-	uint32_t pad;
+	uint32_t lent;		/* bytes more, which the port has by itself */
 	uint64_t token;		/* the port's own, e.g. a UMEM address */
 	struct frame *next;	/* the owner's, for lists */
 };

@@ -11,6 +11,11 @@
  * A port has as many queues as there are engines; where the device has more
  * or fewer, the backend spreads the device's queues over ours.
  *
+ * Lending   A port whose device reads clients' memory sends payload from where
+ *           it lies.  The engine maps that memory under a number, a span, and
+ *           lends pieces of it to frames; each comes home (port_queue.home)
+ *           when the device will read it no more: sent, dropped or lost.
+ *           Until then its block must keep its bytes.
  * Ownership See frame.h.  A port outlives its queues' users; port_close() is
  *           called when no engine runs.
  * Threads   open and close: control, before engines start and after they
@@ -34,11 +39,13 @@
 #define PORT_BURST	64	/* frames a call at most */
 #define PORT_FDS_MAX	80	/* to poll, a queue: 64 device queues and some */
 #define PORT_ERR_BYTES	256
+#define PORT_SPANS	4096	/* spans a queue; 0 is none */
 
 enum port_caps {
 	PORT_RX_CSUM = 1,	/* may set FRAME_CSUM_OK */
 	PORT_TX_CSUM = 2,	/* honours FRAME_CSUM_PARTIAL */
 	PORT_TSO = 4,		/* honours gso_size, frames up to tso_max_bytes */
+	PORT_LENDS = 8,		/* has map, unmap and lend */
 };
 
 /* How the administrator asked for it ([port NAME] in mtcpd.conf). */
@@ -66,13 +73,26 @@ struct port_stats {
 	counter_t tx_dropped;	/* device full: consumed and freed */
 	counter_t no_frame;	/* port_alloc() found none */
 	counter_t syscalls;	/* made for this queue */
+	counter_t tx_lent_bytes; /* of tx_bytes: read in clients' memory */
 };
 
 struct port;
 
+/* Payload where the client put it. */
+struct port_piece {
+	const uint8_t *bytes;
+	uint32_t len;
+	uint32_t block;		/* block and client: the engine's, for home() */
+	uint16_t client;
+	uint16_t span;		/* in which it lies */
+};
+
 struct port_queue {
 	struct port *port;
 	uint16_t index;
+	/* PORT_LENDS: the engine hears of each piece that has come home. */
+	void (*home)(void *engine, uint16_t client, uint32_t block);
+	void *engine;
 	_Alignas(64) struct port_stats stats;
 };
 
@@ -92,6 +112,17 @@ struct port_ops {
 	void (*tx)(struct port_queue *q, struct frame **f, int count, mono_t now);
 	/* Ends a loop's sending: kicks the device where it must be kicked. */
 	void (*flush)(struct port_queue *q, mono_t now);
+	/* PORT_LENDS: the device may read @bytes at @at from now on, both
+	 * multiples of SLAB_BYTES.  0 or -errno: not this span. */
+	int (*map)(struct port_queue *q, uint16_t span, const uint8_t *at,
+		   uint32_t bytes);
+	/* No piece of it is lent.  0, or -errno: it stays mapped. */
+	int (*unmap)(struct port_queue *q, uint16_t span);
+	/* Adds @count pieces (32 at most) to @f, which has its TCP header.  Bit
+	 * i: piece i is lent; the others were copied.  0: none, and @f is as it
+	 * was. */
+	uint32_t (*lend)(struct port_queue *q, struct frame *f,
+			 const struct port_piece *piece, uint32_t count);
 	/* Before blocking: ask the device for wake-ups and name the descriptors
 	 * to poll for reading (into @fds, at most @max, PORT_FDS_MAX for all).
 	 * Returns how many, or -EAGAIN when there is work already.  Repeated

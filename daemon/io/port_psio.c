@@ -4,6 +4,7 @@
  *	chip --rx ring--> psio_rx --whose?--> engine		in place
  *	                             `------> xgeN, the kernel	slow path
  *	engine --frame--> psio_tx --slots--> chip		in place
+ *	clients' blocks ------------lent---> chip		in place
  *
  * A frame to be sent lies in a run of neighbouring buffers, so that one to be
  * cut by the chip (TSO) is written in one piece and goes out as slots.  A
@@ -29,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,11 +40,6 @@
 #include "io/port_psio.h"
 
 #define SLOTS_LOG2	10u	/* of a hardware ring, default */
-
-static struct psio_queue *pq(struct port_queue *q)
-{
-	return (struct psio_queue *)q;
-}
 
 static struct psio_life *life_of(struct psio_queue *q, const struct frame *f)
 {
@@ -84,7 +81,9 @@ static struct frame *copy_of(struct psio_queue *q, const struct frame *f)
 		return NULL;
 	fresh(q, l, c);
 	memcpy(c->data, f->data, f->len);
-	c->len = f->len;
+	if (f->lent)
+		psio_gather((const struct psio_run *)f, c->data + f->len);
+	c->len = f->len + f->lent;
 	c->flags = f->flags;
 	c->gso_size = f->gso_size;
 	c->csum_start = f->csum_start;
@@ -126,13 +125,23 @@ static bool revive(struct psio_queue *q, mono_t now)
 
 /* ---- sending ---- */
 
+/* Of @n slots, those that come back. */
+static uint32_t buffers_of(const struct ps_slot *s, uint32_t n)
+{
+	uint32_t own = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		own += !(s[i].flags & PS_F_REGION);
+	return own;
+}
+
 /* To the chip, or with @flag to the kernel; false: could not, @f is free. */
 static bool put(const struct psio_queue *q, struct frame *f, uint16_t flag)
 {
 	struct psio_life *l = q->now;
 	struct ps_slot s[PS_FRAGS_MAX];
 	uint32_t n = psio_slots(f, psio_buf(f), ps_buffer(l->h, psio_buf(f)),
-				s);
+				s), all = n;
 
 	if (n && q->p->vlan && flag != PS_F_SLOW) {
 		flag |= PS_F_VLAN;
@@ -140,12 +149,14 @@ static bool put(const struct psio_queue *q, struct frame *f, uint16_t flag)
 	}
 	if (n)
 		s[0].flags |= flag;
-	if (n == 0 || ps_put(l->h, s, n)) {
+	if (n && f->lent)
+		all = psio_part_slots(q, (const struct psio_run *)f, s, n);
+	if (n == 0 || ps_put(l->h, s, all)) {
 		release(l, f);
 		return false;
 	}
 	if (is_run(l, f))
-		l->run[(psio_buf(f) - l->first) / PSIO_RUN_BUFS].sending = n;
+		((struct psio_run *)f)->sending = buffers_of(s, all);
 	return true;
 }
 
@@ -163,25 +174,30 @@ static struct frame *renew(struct psio_queue *q, struct psio_life *old,
 static void psio_tx(struct port_queue *port, struct frame **f, int count,
 		    mono_t now)
 {
-	struct psio_queue *q = pq(port);
-	uint64_t bytes = 0, sent = 0;
+	struct psio_queue *q = psio_queue(port);
+	uint64_t bytes = 0, sent = 0, lent = 0;
 
 	(void)now;
 	for (int i = 0; i < count; i++) {
 		struct psio_life *l = life_of(q, f[i]);
-		uint32_t len = f[i]->len;
+		uint32_t apart = f[i]->lent, len = f[i]->len + apart;
 
 		l->out--;
-		if (l != q->now)
+		if (l != q->now) {
 			f[i] = renew(q, l, f[i]);
+			apart = 0;
+		}
 		if (f[i] && put(q, f[i], 0)) {
 			bytes += len;
+			lent += apart;
 			sent++;
 		}
 	}
 	q->unsent |= sent > 0;
 	counter_add(&port->stats.tx_frames, sent);
 	counter_add(&port->stats.tx_bytes, bytes);
+	if (lent)
+		counter_add(&port->stats.tx_lent_bytes, lent);
 	if (sent < (uint64_t)count)
 		counter_add(&port->stats.tx_dropped, (uint64_t)count - sent);
 }
@@ -203,13 +219,14 @@ static void sync_queue(struct psio_queue *q, mono_t now)
 	counter_add(&q->q.stats.syscalls, 1);
 	q->unsent = false;
 	psio_collect(q->now);
+	q->look = mono_add(now, PSIO_LOOK_US);
 	tell(q);
 	check(q, rc, now);
 }
 
 static void psio_flush(struct port_queue *port, mono_t now)
 {
-	struct psio_queue *q = pq(port);
+	struct psio_queue *q = psio_queue(port);
 
 	if (q->unsent && q->now)
 		sync_queue(q, now);
@@ -221,7 +238,7 @@ static void psio_flush(struct port_queue *port, mono_t now)
  * find another reason to wait. */
 static int psio_alloc(struct port_queue *port, struct frame **f, int count)
 {
-	struct psio_queue *q = pq(port);
+	struct psio_queue *q = psio_queue(port);
 	struct psio_life *l;
 	int n = 0;
 
@@ -240,7 +257,7 @@ static int psio_alloc(struct port_queue *port, struct frame **f, int count)
 
 static void psio_free(struct port_queue *port, struct frame **f, int count)
 {
-	struct psio_queue *q = pq(port);
+	struct psio_queue *q = psio_queue(port);
 
 	for (int i = 0; i < count; i++) {
 		struct psio_life *l = life_of(q, f[i]);
@@ -337,7 +354,7 @@ static struct frame *receive(struct psio_queue *q, const struct ps_packet *p)
 static int psio_rx(struct port_queue *port, struct frame **f, int max,
 		   mono_t now)
 {
-	struct psio_queue *q = pq(port);
+	struct psio_queue *q = psio_queue(port);
 	uint64_t calls, bytes = 0;
 	int got, n = 0;
 
@@ -369,13 +386,16 @@ static int psio_rx(struct port_queue *port, struct frame **f, int max,
 
 static int psio_arm(struct port_queue *port, int *fds, int max)
 {
-	struct psio_queue *q = pq(port);
+	struct psio_queue *q = psio_queue(port);
 	struct pollfd p = { .events = POLLIN };
+	uint32_t lent;
 
 	if (!q->now || max < 1)
 		return 0;
+	lent = q->now->lent;
 	sync_queue(q, mono_now());
-	if (!q->now)
+	/* What came home may be what somebody waits for. */
+	if (!q->now || q->now->lent < lent)
 		return -EAGAIN;
 	/* poll() arms the queue's interrupt when it finds nothing. */
 	p.fd = ps_fd(q->now->h);
@@ -388,7 +408,10 @@ static int psio_arm(struct port_queue *port, int *fds, int max)
 
 static mono_t psio_next_due(struct port_queue *port)
 {
-	return pq(port)->now ? MONO_NEVER : pq(port)->retry;
+	struct psio_queue *q = psio_queue(port);
+
+	/* The chip tells nobody who sleeps that it has sent. */
+	return !q->now ? q->retry : q->now->lent ? q->look : MONO_NEVER;
 }
 
 static bool psio_link_up(struct port *port)
@@ -480,13 +503,14 @@ static int make_queue(struct psio_port *p, uint16_t index)
 static void psio_close(struct port *port)
 {
 	for (int i = 0; i < port->queue_count; i++) {
-		struct psio_queue *q = pq(port->queues[i]);
+		struct psio_queue *q = psio_queue(port->queues[i]);
 
 		if (q->now) {
 			q->now->older = q->old;
 			q->old = q->now;
 		}
 		psio_bury(q, true);
+		free(q->span);
 		free(q);
 	}
 	free(port);
@@ -494,7 +518,8 @@ static void psio_close(struct port *port)
 
 static void describe(struct psio_port *p, const struct ps_info *info)
 {
-	p->port.caps = PORT_RX_CSUM | PORT_TX_CSUM | PORT_TSO;
+	p->port.caps = PORT_RX_CSUM | PORT_TX_CSUM | PORT_TSO |
+		(p->copies ? 0 : PORT_LENDS);
 	p->port.tso_max_bytes = PSIO_TSO_MAX;
 	memcpy(p->port.mac, info->mac, 6);
 	snprintf(p->port.mode, sizeof(p->port.mode), "82599 %s, tso%s%.0u",
@@ -523,16 +548,20 @@ static int set_up(struct psio_port *p, const struct port_config *cfg,
 static int psio_open(struct port **out, const struct port_config *cfg,
 		     char *err)
 {
+	/* Pinned memory counts; without the right to, the limit stays. */
+	const struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
 	struct psio_port *p = calloc(1, sizeof(*p));
 	uint32_t queues = 0;
 	int rc;
 
+	setrlimit(RLIMIT_MEMLOCK, &all);
 	if (!p)
 		return explain(cfg, -ENOMEM, 0, err);
 	p->slots = 1u << (cfg->frames_log2 ? cfg->frames_log2 : SLOTS_LOG2);
 	if (p->slots > PS_SLOTS_MAX)
 		p->slots = PS_SLOTS_MAX;
 	p->vlan = (uint16_t)cfg->vlan;
+	p->copies = cfg->force_copy;
 	psio_set_addrs(&p->port, cfg->addrs, cfg->addr_count);
 	rc = set_up(p, cfg, &queues);
 	if (rc) {
@@ -553,6 +582,9 @@ const struct port_ops port_psio_ops = {
 	.free = psio_free,
 	.tx = psio_tx,
 	.flush = psio_flush,
+	.map = psio_map,
+	.unmap = psio_unmap,
+	.lend = psio_lend,
 	.arm = psio_arm,
 	.next_due = psio_next_due,
 	.set_addrs = psio_set_addrs,

@@ -65,6 +65,7 @@ int psio_attach(struct psio_queue *q)
 
 	if (!l)
 		return -ENOMEM;
+	l->q = q;
 	l->serial = ++q->serial;
 	rc = open_queue(q, l);
 	if (!rc) {
@@ -78,6 +79,7 @@ int psio_attach(struct psio_queue *q)
 	}
 	make_frames(l);
 	q->now = l;
+	psio_map_again(q);
 	return 0;
 }
 
@@ -99,14 +101,14 @@ void psio_lost(struct psio_queue *q, mono_t now)
 {
 	struct psio_life *l = q->now;
 
-	/* The driver ended DMA before it said so: what was with the chip is
-	 * ours again. */
+	/* The driver ended DMA before it said so, or does it now: what was with
+	 * the chip is ours again. */
+	ps_let_go(l->h);
 	for (uint32_t i = 0; i < l->runs; i++)
 		if (l->run[i].sending) {
 			l->run[i].sending = 0;
 			psio_run_put(l, &l->run[i].f);
 		}
-	ps_let_go(l->h);
 	l->older = q->old;
 	q->old = l;
 	q->now = NULL;

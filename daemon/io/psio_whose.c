@@ -81,8 +81,8 @@ static void seed_for_tso(uint8_t *csum, uint32_t tcp_bytes)
 static bool offloads(const struct frame *f, struct ps_slot *s)
 {
 	uint32_t l2 = be16(f->data + 12) == TYPE_VLAN ? ETH + 4 : ETH;
+	uint32_t len = f->len + f->lent, tcp;
 	uint8_t *l4 = f->data + f->csum_start;
-	uint32_t tcp;
 
 	if (f->csum_start < l2 + IP_BYTES ||
 	    f->csum_start + (uint32_t)TCP_BYTES > s->len)
@@ -93,13 +93,13 @@ static bool offloads(const struct frame *f, struct ps_slot *s)
 	if (!f->gso_size || f->csum_offset != TCP_CSUM)
 		return true;
 	tcp = (uint32_t)(l4[12] >> 4) * 4;
-	if (f->csum_start + tcp + f->gso_size >= f->len)
+	if (f->csum_start + tcp + f->gso_size >= len)
 		return true;	/* one piece */
 	s->l4_len = (uint8_t)tcp;
 	s->mss = f->gso_size;
 	s->flags |= PS_F_TSO | PS_F_CSUM_IP;
 	memset(f->data + l2 + IP_CSUM, 0, 2);
-	seed_for_tso(l4 + TCP_CSUM, f->len - f->csum_start);
+	seed_for_tso(l4 + TCP_CSUM, len - f->csum_start);
 	return true;
 }
 

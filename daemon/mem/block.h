@@ -18,7 +18,8 @@
  *
  * Free blocks are reused last-in first-out, so the working set is what is in
  * flight.  A block is free again when it has no references (extents of a
- * send or receive queue) and is not granted to a context.
+ * send or receive queue, frames that a device reads) and is not granted to a
+ * context.
  *
  * Sending     block_grant() to a context; every CMD_SEND is checked by
  *             block_fill(): granted to that context, at or after what was
@@ -43,7 +44,8 @@ enum arena_use { ARENA_RX, ARENA_TX, ARENA_USES };
 
 /* One block's private state: 8 bytes, eight a cache line. */
 struct block_meta {
-	uint16_t refs;		/* extents that name it, in any queue */
+	uint16_t refs;		/* extents that name it, in any queue, and
+				 * frames from which a device reads it */
 	uint16_t granted;	/* context slot + 1, 0: not granted */
 	union {
 		uint32_t next_free;	/* free: the next free block's id */
@@ -58,6 +60,8 @@ _Static_assert(sizeof(struct block_meta) == 8, "eight a line");
 struct slab {
 	struct block_meta *meta;	/* NULL: not this arena's */
 	uint8_t cls;			/* enum block_class */
+	uint16_t span;			/* ports' number for it (io/port.h), 0:
+					 * no device reads it */
 };
 
 struct arena {

@@ -33,10 +33,10 @@ static void write_headers(struct net *n, const struct net_path *path,
 			  const struct neigh *e, const struct net_tx *tx,
 			  struct frame *f)
 {
-	const uint32_t front = ETH_BYTES + IP4_BYTES;
+	const uint32_t front = ETH_BYTES + IP4_BYTES, l4_len = f->len + f->lent;
 
-	ENSURE(f->len <= UINT16_MAX - IP4_BYTES, "TCP keeps to 64 KiB a frame");
-	ip4_write(n, f->data - IP4_BYTES, tx, f->len);
+	ENSURE(l4_len <= UINT16_MAX - IP4_BYTES, "TCP keeps to 64 KiB a frame");
+	ip4_write(n, f->data - IP4_BYTES, tx, l4_len);
 	eth_write(n, f->data - front, path->port, e->mac, ETH_TYPE_IP);
 	f->data -= front;
 	f->len += front;

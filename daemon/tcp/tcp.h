@@ -294,7 +294,7 @@ struct tcp_tx {
 	bool df;			/* must not be fragmented */
 	uint32_t conn;			/* 0: a reply without connection */
 	uint32_t pieces;
-	struct { const uint8_t *bytes; uint32_t len; } piece[TCP_TX_PIECES];
+	struct { const uint8_t *bytes; uint32_t len, block; } piece[TCP_TX_PIECES];
 };
 
 /* What the port below can do for this connection's next segments. */

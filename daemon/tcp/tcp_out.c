@@ -112,6 +112,7 @@ static uint32_t gather(struct tcp_env *env, struct tcb *t, struct tcp_tx *tx,
 			n = len - done;
 		tx->piece[tx->pieces].bytes = block_bytes(a, e->block) + e->off +
 					      skip;
+		tx->piece[tx->pieces].block = e->block;
 		tx->piece[tx->pieces++].len = n;
 		done += n;
 		if (skip + n == e->len)

@@ -21,7 +21,7 @@ struct ps_handle {
 	uint8_t *buffers;
 	const uint32_t *descriptors;	/* the chip's, or NULL */
 	uint32_t fed;		/* buffers that the receiver has, or will */
-	uint32_t sending;	/* slots put and not returned */
+	uint32_t sending;	/* buffers put and not returned */
 	uint32_t looks;		/* since the last call */
 	struct ps_ring ring[PS_RINGS];
 	uint32_t *idle;		/* buffers that are ours and empty */
@@ -337,16 +337,31 @@ uint8_t *ps_buffer(const struct ps_handle *h, uint32_t buf)
 	return data_of(h, buf);
 }
 
+int ps_map(struct ps_handle *h, const void *at, size_t bytes, uint32_t *unit)
+{
+	struct ps_map m = { .addr = (uintptr_t)at, .bytes = bytes };
+	int r = call(h->fd, PS_IOC_MAP, &m);
+
+	*unit = m.unit;
+	return r < 0 ? r : (int)m.region;
+}
+
+int ps_unmap(struct ps_handle *h, int region)
+{
+	return call(h->fd, PS_IOC_UNMAP, (void *)(intptr_t)region);
+}
+
 int ps_put(struct ps_handle *h, const struct ps_slot *slots, uint32_t n)
 {
 	struct ps_ring *r = &h->ring[PS_RING_TX];
 
 	if (ps_ring_space(r) < (int)n)
 		return -ENOSPC;
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		*ps_ring_at(r, i) = slots[i];
+		h->sending += !(slots[i].flags & PS_F_REGION);
+	}
 	ps_ring_submit(r, n);
-	h->sending += n;
 	return 0;
 }
 

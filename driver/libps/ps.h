@@ -21,6 +21,7 @@
  *	ps_sync			one call: sends them, brings received ones
  *	ps_returned		reserved buffers that were sent
  *	ps_give_back		a received buffer that was kept
+ *	ps_map, ps_unmap	memory that the chip reads where it lies
  *
  * Ownership  A packet of a chunk is the caller's until it is sent, slow-pathed
  *            or freed, each of which consumes it.
@@ -104,6 +105,19 @@ int ps_reserve(struct ps_handle *h, uint32_t count);
 
 /* Where buffer @buf begins. */
 uint8_t *ps_buffer(const struct ps_handle *h, uint32_t buf);
+
+/*
+ * ps_map() - pin @bytes at @at, both multiples of PS_REGION_STEP, for sending
+ * @unit: a slot lies within one of so many bytes of it
+ *
+ * Return: the number of the region, for slots with PS_F_REGION (ps_uapi.h), or
+ * -errno: -EFAULT where no plain memory is, -ENOMEM beyond RLIMIT_MEMLOCK,
+ * -EOPNOTSUPP and -ENOTTY where this machine, or this driver, cannot.
+ */
+int ps_map(struct ps_handle *h, const void *at, size_t bytes, uint32_t *unit);
+
+/* 0; -EBUSY while a frame with bytes of it has not returned. */
+int ps_unmap(struct ps_handle *h, int region);
 
 /* A whole frame of @n slots joins the ring; 0, or -ENOSPC with none taken. */
 int ps_put(struct ps_handle *h, const struct ps_slot *slots, uint32_t n);

@@ -16,6 +16,7 @@
  *            queue->lock: rings, descriptors (inner)
  *            slow->lock: the net device's transmit ring, a spinlock
  *            The interrupt handlers take none: they wake.
+ *            Pages are pinned before: mmap_lock is outside port->lock.
  */
 #ifndef PS_H
 #define PS_H
@@ -43,6 +44,7 @@
 /* Memory for a queue is refused rather than taken from other processes. */
 #define PS_GFP		(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 #define PS_NOTHING	0xffffffffu	/* a descriptor without a buffer */
+#define PS_OF_REGION	0x80000000u	/* with the region's number: of it */
 
 struct ps_port;
 
@@ -58,6 +60,7 @@ struct ps_mem {
 	unsigned int blocks, order;
 	unsigned int blocks_mapped;
 	u32 buffers;
+	struct ps_regions regions;	/* ps_region.c */
 	bool mapped;			/* ring and blocks_mapped blocks */
 };
 
@@ -200,6 +203,14 @@ dma_addr_t ps_mem_dma(const struct ps_mem *m, u32 buf);
 void *ps_mem_addr(const struct ps_mem *m, u32 buf);
 void ps_mem_for_cpu(struct ps_port *p, const struct ps_mem *m, u32 buf);
 void ps_mem_for_device(struct ps_port *p, const struct ps_mem *m, u32 buf);
+bool ps_mem_copied(struct ps_port *p, dma_addr_t at);
+
+/* ps_region.c */
+int ps_region_map(struct ps_queue *q, struct ps_map *a);	/* no lock held */
+int ps_region_unmap(struct ps_queue *q, unsigned long number);
+dma_addr_t ps_region_dma(const struct ps_mem *m, const struct ps_slot *s);
+void ps_regions_leave_bus(struct ps_port *p, struct ps_mem *m);
+void ps_regions_free(struct ps_mem *m);
 
 /* ps_queue.c */
 int ps_queue_attach(struct ps_queue *q, struct ps_attach *a);
@@ -209,6 +220,7 @@ bool ps_queue_hangs(struct ps_queue *q); /* once a second */
 void ps_queue_nudge(struct ps_queue *q); /* once a second */
 void ps_queue_detach(struct ps_queue *q);
 int ps_queue_sync(struct ps_queue *q, struct ps_sync *s);
+int ps_queue_usable(const struct ps_queue *q);	/* 0 or why not */
 __poll_t ps_queue_ready(struct ps_queue *q, bool arm);
 
 /* ps_sfp.c: from the service work alone */

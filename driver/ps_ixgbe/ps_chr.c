@@ -197,6 +197,21 @@ static long do_sync(struct ps_file *f, void __user *arg)
 	return copy_to_user(arg, &s, sizeof(s)) ? -EFAULT : 0;
 }
 
+static long do_map(struct ps_file *f, void __user *arg)
+{
+	struct ps_map a;
+	long r;
+
+	if (copy_from_user(&a, arg, sizeof(a)))
+		return -EFAULT;
+	r = f->queue ? ps_region_map(f->queue, &a) : -ENXIO;
+	if (r == 0 && copy_to_user(arg, &a, sizeof(a))) {
+		ps_region_unmap(f->queue, a.region);
+		r = -EFAULT;
+	}
+	return r;
+}
+
 static long chr_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct ps_file *f = file->private_data;
@@ -224,6 +239,12 @@ static long chr_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		break;
 	case PS_IOC_RSS:
 		r = do_rss(f->port, u);
+		break;
+	case PS_IOC_MAP:
+		r = do_map(f, u);
+		break;
+	case PS_IOC_UNMAP:
+		r = f->queue ? ps_region_unmap(f->queue, arg) : -ENXIO;
 		break;
 	default:
 		r = -ENOTTY;

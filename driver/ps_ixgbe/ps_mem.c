@@ -107,14 +107,14 @@ struct ps_mem *ps_mem_new(struct ps_port *p, size_t head_bytes, u32 buffers,
 	m->head = __vmalloc(head_bytes, PS_GFP | __GFP_ZERO);
 	if (!m->head || alloc_ring(p, m, rx_slots, tx_slots) < 0)
 		goto fail;
-	for (order = ORDER_MAX; order >= 0; order -= 3)
-		if (alloc_blocks(m, node, order) == 0)
-			break;
-	if (order < 0)
-		goto fail;
-	if (map_blocks(p, m) < 0)
-		goto fail;
-	return m;
+	/* swiotlb maps 256 KiB in one piece, and no more */
+	for (order = ORDER_MAX; order >= 0; order -= 3) {
+		if (alloc_blocks(m, node, order) < 0)
+			continue;
+		if (map_blocks(p, m) == 0)
+			return m;
+		free_blocks(m);
+	}
 fail:
 	ps_mem_free(m);
 	return NULL;
@@ -126,11 +126,13 @@ void ps_mem_unmap(struct ps_port *p, struct ps_mem *m)
 
 	if (!m->mapped)
 		return;
+	ps_regions_leave_bus(p, m);
 	dma_unmap_page(&p->pdev->dev, m->ring_dma, m->ring_bytes,
 		       DMA_BIDIRECTIONAL);
 	for (i = 0; i < m->blocks_mapped; i++)
 		dma_unmap_page(&p->pdev->dev, m->dma[i], block_bytes(m),
 			       DMA_BIDIRECTIONAL);
+	m->blocks_mapped = 0;
 	m->mapped = false;
 }
 
@@ -139,6 +141,7 @@ void ps_mem_free(struct ps_mem *m)
 	if (!m)
 		return;
 	WARN_ON(m->mapped);
+	ps_regions_free(m);
 	free_blocks(m);
 	if (m->ring)
 		__free_pages(m->ring, get_order(m->ring_bytes));
@@ -150,8 +153,9 @@ void ps_mem_free(struct ps_mem *m)
  * Is what the chip writes seen only after a sync?  An IOMMU translates and does
  * not copy, but for devices that it does not trust.
  */
-static bool is_copied(struct device *dev, dma_addr_t at)
+bool ps_mem_copied(struct ps_port *p, dma_addr_t at)
 {
+	struct device *dev = &p->pdev->dev;
 	struct iommu_domain *d = iommu_get_domain_for_dev(dev);
 
 	if (d && d->type & __IOMMU_DOMAIN_DMA_API)
@@ -179,7 +183,7 @@ static int may_map_ring(struct ps_port *p, const struct ps_mem *m,
 {
 	if (vma->vm_flags & VM_WRITE)
 		return -EACCES;
-	if (!m->mapped || is_copied(&p->pdev->dev, m->ring_dma))
+	if (!m->mapped || ps_mem_copied(p, m->ring_dma))
 		return -EOPNOTSUPP;
 	vm_flags_clear(vma, VM_MAYWRITE);
 	return 0;

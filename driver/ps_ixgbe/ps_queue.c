@@ -125,6 +125,11 @@ static int reclaim(struct ps_queue *q)
 
 			if (buf == PS_NOTHING)
 				continue;
+			if (buf & PS_OF_REGION) {
+				ps_region_give(&q->mem->regions,
+					       buf & ~PS_OF_REGION);
+				continue;
+			}
 			ps_mem_for_cpu(q->port, q->mem, buf);
 			WARN_ON_ONCE(ps_give(&q->owners, buf, PS_SENDER));
 			give_done(q, n++, buf, 0);
@@ -145,7 +150,8 @@ static void reject(struct ps_queue *q, const struct ps_slot *frame, int n)
 
 	for (i = 0; i < n; i++) {
 		q->mem->head->bad_slots++;
-		if (frame[i].buf < q->owners.count &&
+		if (!(frame[i].flags & PS_F_REGION) &&
+		    frame[i].buf < q->owners.count &&
 		    q->owners.owner[frame[i].buf] == PS_USER)
 			give_done(q, back++, frame[i].buf, PS_F_ERROR);
 	}
@@ -153,19 +159,41 @@ static void reject(struct ps_queue *q, const struct ps_slot *frame, int n)
 		ps_ring_submit(r, back);
 }
 
-/* Takes all buffers of a frame, or none. */
+static int take_slot(struct ps_queue *q, const struct ps_slot *s)
+{
+	return s->flags & PS_F_REGION ? ps_region_take(&q->mem->regions, s) :
+		ps_take(&q->owners, s->buf, PS_SENDER);
+}
+
+static void give_slot(struct ps_queue *q, const struct ps_slot *s)
+{
+	if (s->flags & PS_F_REGION)
+		ps_region_give(&q->mem->regions, s->hash);
+	else
+		ps_give(&q->owners, s->buf, PS_SENDER);
+}
+
+/* Takes all slots of a frame, or none. */
 static int take_frame(struct ps_queue *q, const struct ps_slot *frame, int n)
 {
 	int i;
 
 	for (i = 0; i < n; i++)
-		if (ps_take(&q->owners, frame[i].buf, PS_SENDER) < 0)
+		if (take_slot(q, &frame[i]) < 0)
 			break;
 	if (i == n)
 		return 0;
 	while (i--)
-		ps_give(&q->owners, frame[i].buf, PS_SENDER);
+		give_slot(q, &frame[i]);
 	return -1;
+}
+
+static dma_addr_t lend_to_sender(struct ps_queue *q, const struct ps_slot *s)
+{
+	if (s->flags & PS_F_REGION)
+		return ps_region_dma(q->mem, s);
+	ps_mem_for_device(q->port, q->mem, s->buf);
+	return ps_mem_dma(q->mem, s->buf);
 }
 
 static void post_frame(struct ps_queue *q, const struct ps_slot *frame, int n)
@@ -183,11 +211,12 @@ static void post_frame(struct ps_queue *q, const struct ps_slot *frame, int n)
 		q->tx_buf[q->tx_next++ & mask] = PS_NOTHING;
 	}
 	for (i = 0; i < n; i++) {
-		ps_mem_for_device(q->port, q->mem, frame[i].buf);
 		ps_desc_send(&d, &frame[0], &frame[i],
-			     ps_mem_dma(q->mem, frame[i].buf), bytes);
+			     lend_to_sender(q, &frame[i]), bytes);
 		ps_mem_write_desc(q->port, q->mem, tx_desc(q, q->tx_next), &d);
-		q->tx_buf[q->tx_next++ & mask] = frame[i].buf;
+		q->tx_buf[q->tx_next++ & mask] =
+			frame[i].flags & PS_F_REGION ?
+			PS_OF_REGION | frame[i].hash : frame[i].buf;
 	}
 	q->tx_last[first & mask] = q->tx_next - 1;
 }
@@ -264,7 +293,7 @@ static void read_counters(struct ps_queue *q)
 }
 
 /* 0, or why this queue moves nothing any more. */
-static int usable(const struct ps_queue *q)
+int ps_queue_usable(const struct ps_queue *q)
 {
 	if (q->port->gone || q->lost)
 		return -ENODEV;
@@ -296,7 +325,7 @@ int ps_queue_sync(struct ps_queue *q, struct ps_sync *s)
 
 	if (mutex_lock_interruptible(&q->lock))
 		return -EINTR;
-	r = usable(q);
+	r = ps_queue_usable(q);
 	if (r == 0)
 		r = move_all(q, s);
 	mutex_unlock(&q->lock);
@@ -346,7 +375,7 @@ __poll_t ps_queue_ready(struct ps_queue *q, bool arm)
 	int r;
 
 	mutex_lock(&q->lock);
-	r = usable(q);
+	r = ps_queue_usable(q);
 	if (r == -ENODEV) {
 		m = EPOLLERR | EPOLLHUP;
 	} else if (r < 0) {

@@ -8,7 +8,7 @@ void ps_ring_copy(const struct ps_ring *r, __u32 i, struct ps_slot *to)
 	to->buf = __atomic_load_n(&from->buf, __ATOMIC_RELAXED);
 	to->len = __atomic_load_n(&from->len, __ATOMIC_RELAXED);
 	to->flags = __atomic_load_n(&from->flags, __ATOMIC_RELAXED);
-	to->hash = 0;
+	to->hash = __atomic_load_n(&from->hash, __ATOMIC_RELAXED);
 	to->mss = __atomic_load_n(&from->mss, __ATOMIC_RELAXED);
 	to->l2_len = __atomic_load_n(&from->l2_len, __ATOMIC_RELAXED);
 	to->l3_len = __atomic_load_n(&from->l3_len, __ATOMIC_RELAXED);
@@ -31,6 +31,30 @@ int ps_give(struct ps_owners *o, __u32 buf, enum ps_owner from)
 		return -1;
 	o->owner[buf] = PS_USER;
 	return 0;
+}
+
+int ps_region_take(const struct ps_regions *r, const struct ps_slot *s)
+{
+	struct ps_region *g = s->hash < r->count ? r->region[s->hash] : 0;
+	__u64 end = (__u64)s->buf + s->len;
+
+	if (!g || end > g->bytes || g->sending == ~0u ||
+	    s->buf >> g->unit_log2 != (end - 1) >> g->unit_log2)
+		return -1;
+	g->sending++;
+	return 0;
+}
+
+void ps_region_give(const struct ps_regions *r, __u32 number)
+{
+	r->region[number]->sending--;
+}
+
+static int slot_fits(const struct ps_slot *s, int first)
+{
+	if (s->flags & PS_F_REGION)
+		return !first && s->len && s->len <= PS_REGION_SLOT && !s->off;
+	return s->len && s->len + s->off <= PS_BUF_BYTES;
 }
 
 /* Do the headers that @s names lie inside its first buffer? */
@@ -61,7 +85,7 @@ int ps_frame_copy(const struct ps_ring *r, int waiting, __u32 most,
 		  struct ps_slot frame[PS_FRAGS_MAX])
 {
 	__u32 bytes = 0;
-	int n = 0;
+	int n = 0, regions = 0;
 
 	do {
 		if (n == PS_FRAGS_MAX)
@@ -69,14 +93,15 @@ int ps_frame_copy(const struct ps_ring *r, int waiting, __u32 most,
 		if (n == waiting)
 			return 0;
 		ps_ring_copy(r, (__u32)n, &frame[n]);
-		if (frame[n].len == 0 ||
-		    frame[n].len + frame[n].off > PS_BUF_BYTES)
+		if (!slot_fits(&frame[n], n == 0))
 			return -(n + 1);
 		bytes += frame[n].len;
+		regions |= frame[n].flags & PS_F_REGION;
 	} while (frame[n++].flags & PS_F_MORE);
 	if (frame[0].flags & PS_F_VLAN)
 		most -= 4;
-	if (bytes < PS_FRAME_MIN || !offloads_fit(&frame[0], most) ||
+	if ((regions && frame[0].flags & PS_F_SLOW) ||
+	    bytes < PS_FRAME_MIN || !offloads_fit(&frame[0], most) ||
 	    bytes > (frame[0].flags & PS_F_TSO ? PS_TSO_MAX : most))
 		return -n;
 	return n;

@@ -14,6 +14,8 @@
  * Ownership  [head, tail) is the consumer's.  ps_owner[] says per buffer
  *            whether the user, the receiver or the sender has it; only the
  *            kernel keeps one and changes it in ps_take() and ps_give().
+ *            A region has no owner, the same bytes may be in two frames; it
+ *            counts its slots that are with the chip.
  * Threads    One per ring end; the table under its queue's lock.
  */
 #ifndef PS_RING_H
@@ -35,6 +37,17 @@ enum ps_owner { PS_USER, PS_RECEIVER, PS_SENDER };
 struct ps_owners {
 	__u8 *owner;		/* enum ps_owner per buffer */
 	__u32 count;
+};
+
+struct ps_region {
+	__u64 bytes;
+	__u32 unit_log2;	/* bytes that lie together on the bus */
+	__u32 sending;		/* slots that are with the chip */
+};
+
+struct ps_regions {
+	struct ps_region **region;	/* by number; NULL: none */
+	__u32 count;		/* of numbers, 0 included */
 };
 
 /* Slots that wait for the consumer, 0..size, or PS_RING_BROKEN. */
@@ -84,12 +97,19 @@ int ps_take(struct ps_owners *o, __u32 buf, enum ps_owner owner);
 /* Gives @buf back to the user; @from must own it.  0, or -1 if it does not. */
 int ps_give(struct ps_owners *o, __u32 buf, enum ps_owner from);
 
+/* Counts region slot @s in.  0, or -1: there is no such region, or the slot is
+ * not within one of its units. */
+int ps_region_take(const struct ps_regions *r, const struct ps_slot *s);
+
+/* The chip has let go of a slot of region @number. */
+void ps_region_give(const struct ps_regions *r, __u32 number);
+
 /*
  * ps_frame_copy() - copy the next frame to send out of ring @r
  * @most: bytes that it, or a segment of it, may have on the wire
  *
- * Return: its slots, 1..PS_FRAGS_MAX, each of a length 1..PS_BUF_BYTES and
- *         none released yet;
+ * Return: its slots, 1..PS_FRAGS_MAX, each of a length 1..PS_BUF_BYTES, those
+ *         of regions (never the first) 1..PS_REGION_SLOT, none released yet;
  *         0 when no whole frame waits;
  *         -n when the next n slots are no frame that may be sent.
  */

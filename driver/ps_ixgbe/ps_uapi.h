@@ -32,6 +32,14 @@
  *            SYNC then brings it.  -EOPNOTSUPP: this machine copies DMA
  *            memory (swiotlb), so the ring cannot be seen; call instead.
  * TSO        is for IPv4 together with PS_F_CSUM_IP, without it for IPv6.
+ * Regions    MAP pins memory of the process, to be sent from where it lies.  A
+ *            slot with PS_F_REGION names it by region (in hash) and byte (in
+ *            buf); all its bytes lie in one of the region's units, and it is
+ *            never a frame's first, which holds the headers.  It does not come
+ *            back on done: the chip has let go of it when its frame's first
+ *            slot is there.  Until then UNMAP says -EBUSY.  Pages count as
+ *            pinned (RLIMIT_MEMLOCK) until UNMAP or detach.  -EOPNOTSUPP: this
+ *            machine copies DMA memory, as above.
  * Length     A frame to send has at most the MTU of xgeN and 18 bytes, or so
  *            has each segment of it.
  * Events     When the device goes away poll() says POLLERR | POLLHUP, calls
@@ -57,6 +65,10 @@
 #define PS_SLOTS_MAX	4096
 #define PS_EXTRA_MAX	16384	/* buffers beyond those of the two rings */
 #define PS_FRAGS_MAX	36	/* slots of a frame to send */
+#define PS_REGIONS_MAX	4095	/* of a queue; the first is number 1 */
+#define PS_REGION_STEP	(2u << 20)	/* they begin and end on its multiples */
+#define PS_REGION_MAX	(1u << 30)	/* bytes */
+#define PS_REGION_SLOT	15872	/* bytes of a slot: a descriptor's limit */
 #define PS_FRAME_MIN	17	/* bytes of a frame to send: the chip's limit */
 #define PS_FRAME_MAX	9724	/* bytes of a frame on the wire, without CRC */
 #define PS_TSO_MAX	65535	/* bytes of a frame to be segmented */
@@ -80,12 +92,13 @@
 #define PS_F_CSUM_UDP	0x0400	/* send: UDP checksum, seeded by the user */
 #define PS_F_TSO	0x0800	/* send: cut into segments of mss bytes */
 #define PS_F_SLOW	0x1000	/* send: hand to the kernel's xgeN, not out */
+#define PS_F_REGION	0x2000	/* send: of mapped memory, see Regions */
 
 struct ps_slot {
-	__u32 buf;		/* buffer index */
+	__u32 buf;		/* buffer index; PS_F_REGION: byte in it */
 	__u16 len;		/* bytes used of it, from off */
 	__u16 flags;		/* PS_F_ */
-	__u32 hash;		/* received */
+	__u32 hash;		/* received; PS_F_REGION: its number */
 	__u16 mss;		/* send with PS_F_TSO: payload bytes a segment */
 	__u8 l2_len;		/* send with PS_F_CSUM_ or PS_F_TSO: header bytes */
 	__u8 l3_len;
@@ -174,12 +187,20 @@ struct ps_rss {
 	__u8 key[PS_RSS_KEY_BYTES];	/* for the whole port */
 };
 
+struct ps_map {
+	__u64 addr, bytes;	/* in: multiples of PS_REGION_STEP */
+	__u32 region;		/* out */
+	__u32 unit;		/* out: bytes, a power of two */
+};
+
 #define PS_IOC_INFO	_IOWR('p', 0xa0, struct ps_info)
 #define PS_IOC_ATTACH	_IOWR('p', 0xa1, struct ps_attach)
 #define PS_IOC_DETACH	_IO('p', 0xa2)
 #define PS_IOC_SYNC	_IOR('p', 0xa3, struct ps_sync)
 #define PS_IOC_EVENT	_IOR('p', 0xa4, struct ps_event)
 #define PS_IOC_RSS	_IOW('p', 0xa5, struct ps_rss)
+#define PS_IOC_MAP	_IOWR('p', 0xa6, struct ps_map)
+#define PS_IOC_UNMAP	_IO('p', 0xa7)	/* argument: the region's number */
 
 #ifndef __KERNEL__
 _Static_assert(sizeof(struct ps_slot) == 24, "ps_ixgbe ABI");

@@ -1,4 +1,4 @@
-"""l2.py KERNEL [iommu] [CASE ...] - ps_ixgbe in a guest, frames from the host (issue's layer L2)"""
+"""l2.py KERNEL [iommu|swiotlb] [CASE ...] - ps_ixgbe in a guest, frames from the host (issue's layer L2)"""
 import os, re, struct, sys, time
 import guest
 from guest import IXGBE, Wire, must
@@ -70,6 +70,12 @@ def toeplitz(data):
             if byte >> (7 - b) & 1:
                 hashed ^= key >> (320 - 32 - 8 * i - b) & 0xffffffff
     return hashed
+
+
+def lent(at, n):
+    """What ps_zero has in its memory."""
+    return bytes((i * 7 + (i >> 8) * 13 + (i >> 16)) & 255
+                 for i in range(at, at + n))
 
 
 def echoed(f):
@@ -391,6 +397,67 @@ class Suite(guest.Suite):
             data = b"".join(f[l4 + 20:] for f in frames[first:first + 5])
             must(data == bytes(i & 255 for i in range(5000)), "payload differs")
 
+    def zero(self):
+        """Payload sent from where it lies, huge pages too; refusals; UNMAP."""
+        self.w.drain()
+        note = self.zero_send("")
+        if self.g.run("echo 2 >/proc/sys/vm/nr_hugepages && grep -q "
+                      "'HugePages_Free: *2' /proc/meminfo")[0] == 0:
+            note += ", " + self.zero_send("huge")
+        self.sh("echo 0 >/proc/sys/vm/nr_hugepages || true")
+        self.sh(f"ps_zero /dev/ps/xge0 errors {BUS}")
+        self.w.drain()
+        self.sh(f"ps_zero /dev/ps/xge0 busy {BUS}")
+        for at in 0, 5000:
+            f = self.w.recv(2, HOST)
+            must(f and f[50:] == lent(at, 1000), f"from {at}: {f}")
+        return note
+
+    def zero_send(self, how):
+        out = self.sh(f"ps_zero /dev/ps/xge0 send {how}")
+        sent, unit = out.split("zero: sent ")[1].split()[0:3:2]
+        for n in range(int(sent)):
+            f = self.w.recv(2, HOST)
+            must(f, f"frame {n} did not come")
+            number, at = struct.unpack(">II", f[42:50])
+            bytes_of = struct.unpack(">H", f[16:18])[0] - 36
+            must(number == n and f[50:] == lent(at, bytes_of),
+                 f"frame {n}: {number}, {len(f)} bytes from {at}")
+        at, end = 0x200000 - 8000, 0x200000 + 8000
+        while at < end:
+            f = self.w.recv(2, HOST)
+            must(f and f[23] == 6 and
+                 struct.unpack(">I", f[38:42])[0] == at and
+                 f[54:] == lent(at, min(1448, end - at)), f"segment {at}: {f}")
+            at += len(f) - 54
+        return f"{sent} frames, units of {unit}"
+
+    def zero_gone(self):
+        """In flight from mapped memory: kill -9, unbind, a reset."""
+        dmatx = self.sh(f"ps_poke {BUS} 4a80").split()[-1]
+        for how in ("kill", "unbind", "reset", "kill"):
+            self.sh("rm -f /tmp/out")
+            self.g.start(f"ps_zero /dev/ps/xge0 hold {BUS} >/tmp/out 2>&1 &")
+            self.sh("i=0; until grep -q holds /tmp/out || [ $i -gt 200 ]; do "
+                    "usleep 20000; i=$((i + 1)); done; grep holds /tmp/out")
+            if how == "kill":
+                self.sh(f"kill -9 $!; wait $!; ps_poke {BUS} 4a80 {dmatx}")
+            elif how == "unbind":
+                self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/unbind; "
+                        "wait")
+                must("No such device, 4096 KiB" in self.sh("cat /tmp/out"),
+                     "the memory did not stay pinned")
+                self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/bind")
+            else:       # the transmit hang is noticed
+                self.sh("wait")
+                must("No such device or address, 4096 KiB" in
+                     self.sh("cat /tmp/out"), "no reset")
+            must(how == "kill" or "zero: 0 failures" in
+                 self.sh("cat /tmp/out"), self.sh("cat /tmp/out"))
+            self.sh("ip link set xge0 mtu 9710 up")
+            self.alive()
+        self.w.drain()
+
     def link(self):
         self.start_echo(1, 4)
         for up in ("false", "true"):
@@ -529,7 +596,7 @@ class Suite(guest.Suite):
 
     def fuzz(self):
         for seed in range(4 if os.environ.get("MTCPD_FULL") == "1" else 2):
-            out = self.sh(f"ps_fuzz /dev/ps/xge0 4000 {seed}", 60)
+            out = self.sh(f"ps_fuzz /dev/ps/xge0 4000 {seed}", 150)
         f = udp(300, 5)
         self.start_echo(1, 1)
         self.w.send(f)
@@ -667,6 +734,10 @@ class Suite(guest.Suite):
         kind = self.sh(f"cat /sys/bus/pci/devices/{BUS}/iommu_group/type")
         must(kind.split()[-1] == "DMA", kind)
 
+    def copied(self):
+        """This machine copies DMA memory: nothing is sent from where it lies."""
+        self.sh("ps_zero /dev/ps/xge0 copied")
+
 
 def play(title, kernel, suite, names, only, extra, **machine):
     """A guest with one NIC, frames of the host at its other end: all cases, or
@@ -681,20 +752,22 @@ def play(title, kernel, suite, names, only, extra, **machine):
 
 
 CASES = ("load", "sizes", "spread", "hashes", "checks", "wakeups", "looks", "mtu", "throttle",
-         "ethtool", "sfp", "full", "errors", "refusals", "slow", "offload", "link",
-         "kill_busy", "rmmod_refused", "idle", "reset", "suspend", "hang",
+         "ethtool", "sfp", "full", "errors", "refusals", "slow", "offload", "zero",
+         "link", "kill_busy", "zero_gone", "rmmod_refused", "idle", "reset", "suspend", "hang",
          "pulled", "unbind_busy", "reloads", "fuzz", "no_memory",
-         "stock_rss", "psio_setup", "strict", "unsigned", "quiet")
+         "stock_rss", "psio_setup", "strict", "copied", "unsigned",
+         "quiet")
 
 
 def main():
     kernel, only = sys.argv[1], sys.argv[2:]
-    iommu = "iommu" in only
-    if iommu:
-        only.remove("iommu")
-    return play(f"L2 {kernel}{' iommu' if iommu else ''}", kernel, Suite,
-                [name for name in CASES if iommu or name != "strict"], only,
-                ",addr=2,mark=on", iommu=iommu,
+    kind = "".join(k for k in ("iommu", "swiotlb") if k in only)
+    only = [name for name in only if name != kind]
+    kinds = {"strict": "iommu", "copied": "swiotlb"}
+    return play(f"L2 {kernel} {kind}".strip(), kernel, Suite,
+                [name for name in CASES if kinds.get(name, kind) == kind], only,
+                ",addr=2,mark=on", iommu=kind == "iommu",
+                append=" swiotlb=force" if kind == "swiotlb" else "",
                 limit=1100 if FULL else 880 if kernel == "debug" else 240)
 
 

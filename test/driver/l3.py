@@ -58,8 +58,9 @@ class Suite(guest.Suite):
         return self.sh(f"nsenter -n -t $(cat /tmp/ns) sh -c '{command}'",
                        timeout)
 
-    def daemon(self, engines, device="xge0", net="10.5.0", vlan=0):
-        conf = CONF.format(engines=engines, device=device, net=net, vlan=vlan)
+    def daemon(self, engines, device="xge0", net="10.5.0", vlan=0, more=""):
+        conf = CONF.format(engines=engines, device=device, net=net, vlan=vlan
+                           ).replace("[tcp]", more + "\n[tcp]")
         self.sh(f"cat >/tmp/m.conf <<'X'\n{conf}X")
         self.sh("mtcpd -f -c /tmp/m.conf >/tmp/mtcpd.log 2>&1 & "
                 "echo $! >/tmp/mtcpd.pid; i=0; while [ $i -lt 100 ] && "
@@ -91,7 +92,54 @@ class Suite(guest.Suite):
         self.fetch(BIG)
         out = self.sh("mtcpctl -s /tmp/a.sock ports")
         must("psio" in out or "82599" in out, out)
-        return f"1 MiB and {BIG} MiB identical"
+        lent = self.lent()
+        must(lent > int(BIG) << 20, f"{lent} bytes without a copy")
+        return f"1 MiB and {BIG} MiB identical, {lent >> 20} MiB not copied"
+
+    def lent(self):
+        out = self.sh("mtcpctl -s /tmp/a.sock --json ports")
+        return int(out.split('"tx_lent_bytes":')[1].split(",")[0].split("}")[0])
+
+    def pinned(self):
+        out = self.sh("grep VmPin /proc/$(cat /tmp/mtcpd.pid)/status")
+        return int(out.split()[1])
+
+    def slowly(self):
+        """A file is under way, by a peer that takes its time."""
+        self.peer("(curl -m 60 -sS --limit-rate 1M -o /tmp/long "
+                  "http://10.5.0.2/8; echo $? >/tmp/long.code) "
+                  ">/dev/null 2>&1 </dev/null &")
+        self.sh("i=0; until [ -s /tmp/long ] || [ $i -gt 100 ]; do "
+                "usleep 100000; i=$((i+1)); done; [ -s /tmp/long ]")
+
+    def killed(self):
+        """The program, then the daemon, ends with frames in flight."""
+        self.daemon(1)
+        self.serve()
+        self.slowly()
+        must(self.pinned() >= 4096, f"{self.pinned()} KiB pinned")
+        self.sh("kill -9 $(cat /tmp/ep.pid); i=0; until grep -q 'VmPin:.* 0 kB'"
+                " /proc/$(cat /tmp/mtcpd.pid)/status || [ $i -gt 200 ]; do "
+                "usleep 100000; i=$((i+1)); done; [ $i -le 200 ]; "
+                "rm -f /tmp/long*")
+        self.serve()
+        self.fetch("8")
+        self.slowly()
+        self.sh("kill -9 $(cat /tmp/mtcpd.pid); sleep 1; "
+                "kill $(cat /tmp/ep.pid); rm -f /tmp/long* /tmp/m.sock; sleep 1")
+        self.daemon(1)
+        self.serve()
+        self.fetch("8")
+        must(self.lent() > 8 << 20, "copied")
+        self.stop()
+
+    def copied(self):
+        """The administrator wants payload copied."""
+        self.daemon(1, more="zero_copy = no")
+        self.serve()
+        self.fetch("8")
+        must(self.lent() == 0 and self.pinned() == 0, "not copied")
+        self.stop()
 
     def fetches(self):
         self.peer("httpd -p 80 -h /tmp/www")
@@ -178,8 +226,8 @@ class Suite(guest.Suite):
         must(code == 1 and "in use by another program" in out, out)
 
 
-CASES = ("set_up", "errors", "serves", "fetches", "back", "two", "vlan", "taken",
-         "quiet")
+CASES = ("set_up", "errors", "serves", "fetches", "back", "two", "killed",
+         "copied", "vlan", "taken", "quiet")
 
 if __name__ == "__main__":
     kernel = sys.argv[1]

@@ -22,6 +22,7 @@ static struct ip_addr addr_of(int side)
 uint32_t fake_extents;
 const struct wire_config *fake_wire;
 void (*fake_tune)(int side, struct tcp_config *c);
+void (*fake_port)(int side, struct port *p);
 bool fake_neighbours;
 struct engine_account *fake_account;
 
@@ -42,6 +43,8 @@ static void daemon_open(struct fake_world *w, int side, uint32_t engines)
 	cfg.tcp.max_syn = cfg.tcp.max_time_wait = 5000;
 	cfg.tcp.max_extents = fake_extents ? fake_extents : 100000;
 	cfg.tcp.secret[0] = (uint8_t)(side + 1);
+	if (fake_port)
+		fake_port(side, port);
 	if (fake_tune)
 		fake_tune(side, &cfg.tcp);
 	assert_int_equal(mailbox_open(&d->control, engines, 64), 0);

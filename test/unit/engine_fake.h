@@ -67,6 +67,8 @@ extern uint32_t fake_extents;
  * a side's TCP; NULL: the defaults. */
 extern const struct wire_config *fake_wire;
 extern void (*fake_tune)(int side, struct tcp_config *c);
+/* Makes another port of a side's; NULL: as the wire has it. */
+extern void (*fake_port)(int side, struct port *p);
 /* The account of clients attached from now on; NULL: none. */
 extern struct engine_account *fake_account;
 /* The sides know each other's MAC address. */

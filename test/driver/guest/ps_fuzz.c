@@ -34,6 +34,8 @@ static uint32_t rnd(uint32_t below)
 enum kind { ATTACHING, CALLING, SYNCING, LEAVING, KINDS };
 static const char *const kind_names[KINDS] = { "attach", "call", "sync",
 	"leave" };
+#define REGION_BYTES	(2ul * PS_REGION_STEP)
+static uint8_t *region_memory;	/* REGION_BYTES, of which the first half is */
 static struct { double all, most; long n; } spent[KINDS];
 
 static double now(void)
@@ -88,6 +90,13 @@ static void hostile_ring(struct victim *v)
 			t->buf = rnd(v->a.buffers + 4);
 		if (rnd(4))
 			t->len = (uint16_t)rnd(PS_BUF_BYTES + 8);
+		if (k && !rnd(3)) {	/* a region's that may be there */
+			t->flags |= PS_F_REGION;
+			t->flags &= (uint16_t)~PS_F_SLOW;
+			t->hash = rnd(8);
+			t->buf = rnd(PS_REGION_STEP + 4096);
+			t->off = 0;
+		}
 	}
 	if (i == PS_RING_FILL || i == PS_RING_TX)
 		r->tail += n;
@@ -99,6 +108,25 @@ static void hostile_ring(struct victim *v)
 		r->head = rnd(~0u);
 }
 
+/* Most maps are good ones, so that there is something to be refused. */
+static void hostile_map(struct victim *v)
+{
+	struct ps_map m = { .addr = (uintptr_t)region_memory,
+		.bytes = PS_REGION_STEP };
+
+	if (rnd(3) == 0) {
+		ioctl(v->fd, PS_IOC_UNMAP, rnd(8) ? rnd(12) : rnd(~0u));
+		return;
+	}
+	if (!rnd(4))
+		m.addr += rnd(2) ? PS_REGION_STEP : rnd(~0u);
+	if (!rnd(4))
+		m.bytes = rnd(2) ? 2 * PS_REGION_STEP : rnd(~0u);
+	if (!rnd(8))
+		madvise(region_memory, PS_REGION_STEP, MADV_DONTNEED);
+	ioctl(v->fd, PS_IOC_MAP, &m);
+}
+
 static void hostile_call(struct victim *v)
 {
 	uint8_t junk[256];
@@ -108,12 +136,16 @@ static void hostile_call(struct victim *v)
 
 	for (size_t i = 0; i < sizeof(junk); i++)
 		junk[i] = (uint8_t)rnd(256);
-	switch (rnd(6)) {
+	switch (rnd(8)) {
+	case 6:
+	case 7:
+		hostile_map(v);
+		break;
 	case 0:
 		ioctl(v->fd, rnd(~0u), junk);
 		break;
 	case 1:
-		ioctl(v->fd, _IOC(rnd(4), 'p', 0xa0 + rnd(8), rnd(80)), junk);
+		ioctl(v->fd, _IOC(rnd(4), 'p', 0xa0 + rnd(10), rnd(80)), junk);
 		break;
 	case 2:
 		ioctl(v->fd, PS_IOC_ATTACH, rnd(2) ? (void *)junk : NULL);
@@ -180,6 +212,12 @@ int main(int argc, char **argv)
 	long rounds = argc > 2 ? atol(argv[2]) : 1000, broken = 0, bad = 0;
 
 	state = argc > 3 ? (uint32_t)atoi(argv[3]) : 1;
+	region_memory = mmap(NULL, 2 * REGION_BYTES, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (region_memory == MAP_FAILED)
+		return 1;
+	region_memory += -(uintptr_t)region_memory & (PS_REGION_STEP - 1);
+	mprotect(region_memory + PS_REGION_STEP, PS_REGION_STEP, PROT_NONE);
 	if (argc < 2 || attach_again(&v, argv[1]) < 0)
 		return 1;
 	for (long i = 0; i < rounds; i++) {

@@ -491,6 +491,40 @@ static void rest_of_a_chunk_stays(void)
 	ps_detach_queue(h);
 }
 
+static void regions_are_sent_from(void)
+{
+	struct ps_handle *h = attached("/dev/ps/fake0", 64, 64);
+	uint8_t *at = (uint8_t *)(uintptr_t)(7ul * PS_REGION_STEP);
+	uint32_t first = (uint32_t)ps_reserve(h, 8), bufs[8], unit = 0;
+	struct ps_slot s[3] = { { .buf = first, .len = 60, .flags = PS_F_MORE },
+		{ .buf = 100, .len = 3000, .flags = PS_F_MORE | PS_F_REGION },
+		{ .buf = 4096, .len = 500, .flags = PS_F_REGION } };
+	int r;
+
+	F->unit_log2 = 12;
+	F->region_error = EOPNOTSUPP;
+	CHECK(ps_map(h, at, PS_REGION_STEP, &unit) == -EOPNOTSUPP);
+	F->region_error = 0;
+	CHECK(ps_map(h, at + 1, PS_REGION_STEP, &unit) == -EINVAL);
+	r = ps_map(h, at, PS_REGION_STEP, &unit);
+	CHECK(r == 1 && unit == 4096);
+	s[1].hash = s[2].hash = (uint32_t)r;
+	F->holds = true;
+	CHECK(ps_put(h, s, 3) == 0 && ps_sync(h) == 0);
+	CHECK(ps_returned(h, bufs, 8) == 0);
+	CHECK(ps_unmap(h, r) == -EBUSY);
+	F->holds = false;
+	CHECK(ps_sync(h) == 0);
+	CHECK(ps_returned(h, bufs, 8) == 1 && bufs[0] == first);
+	CHECK(ps_unmap(h, r) == 0 && ps_unmap(h, r) == -EINVAL);
+	/* nothing is on its way any more: looking makes no call */
+	F->syncs = 0;
+	for (int i = 0; i < 200; i++)
+		CHECK(ps_recv_chunk(h, &c, 8) == 0);
+	CHECK(F->syncs == 0 && F->wrong == 0);
+	ps_detach_queue(h);
+}
+
 #define CASE(f) { #f, f }
 static const struct { const char *name; void (*run)(void); } cases[] = {
 	CASE(attach_has_defaults),
@@ -509,6 +543,7 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
 	CASE(reserved_buffers_return_to_the_caller),
 	CASE(full_ring_takes_no_part_of_a_frame),
 	CASE(rest_of_a_chunk_stays),
+	CASE(regions_are_sent_from),
 };
 
 int main(void)

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #define PAGE	4096u
+#define OF_REGION 0x80000000u	/* in out[]: with the region's number */
+#define OUT(f)	((f)->a.buffers * PS_FRAGS_MAX)
 
 struct fake fakes[FAKES];
 int maps;
@@ -122,7 +124,8 @@ static int attach(struct fake *f, struct ps_attach *a)
 	f->owners = (struct ps_owners){ zeroed(a->buffers, 1), a->buffers };
 	f->held = zeroed(a->rx_slots, sizeof(*f->held));
 	f->lengths = zeroed(a->rx_slots, sizeof(*f->lengths));
-	f->out = zeroed(a->buffers, sizeof(*f->out));
+	f->out = zeroed(OUT(f), sizeof(*f->out));
+	f->regions = (struct ps_regions){ f->region, FAKE_REGIONS + 1 };
 	for (uint32_t i = 0; i < PS_RINGS; i++)
 		f->ring[i] = (struct ps_ring){ &f->head->ring[i],
 			(struct ps_slot *)((uint8_t *)f->head + PAGE) +
@@ -203,9 +206,12 @@ static void transmit(struct fake *f)
 		ps_ring_release(r, (uint32_t)(n < 0 ? -n : n));
 		f->wrong += n < 0;
 		for (int i = 0; i < n; i++) {
-			f->wrong += ps_take(&f->owners, s[i].buf, PS_SENDER) < 0;
-			f->out[(f->out_first + f->out_count++) % f->a.buffers] =
-				s[i].buf;
+			bool lent = s[i].flags & PS_F_REGION;
+
+			f->wrong += (lent ? ps_region_take(&f->regions, &s[i]) :
+				ps_take(&f->owners, s[i].buf, PS_SENDER)) < 0;
+			f->out[(f->out_first + f->out_count++) % OUT(f)] =
+				lent ? OF_REGION | s[i].hash : s[i].buf;
 		}
 		if (n > 0 && s[0].flags & PS_F_SLOW)
 			f->slow++;
@@ -221,12 +227,16 @@ static void give_back(struct fake *f)
 	uint32_t n = 0;
 
 	f->wrong += space < 0;
-	for (; !f->holds && f->out_count && (int)n < space; n++) {
-		uint32_t b = f->out[f->out_first++ % f->a.buffers];
+	while (!f->holds && f->out_count && (int)n < space) {
+		uint32_t b = f->out[f->out_first++ % OUT(f)];
 
 		f->out_count--;
+		if (b & OF_REGION) {
+			ps_region_give(&f->regions, b & ~OF_REGION);
+			continue;
+		}
 		f->wrong += ps_give(&f->owners, b, PS_SENDER) < 0;
-		*ps_ring_at(r, n) = (struct ps_slot){ .buf = b };
+		*ps_ring_at(r, n++) = (struct ps_slot){ .buf = b };
 	}
 	if (n)
 		ps_ring_submit(r, n);
@@ -248,6 +258,36 @@ static int sync_queue(struct fake *f)
 	return 0;
 }
 
+static int map_region(struct fake *f, struct ps_map *m)
+{
+	uint32_t i = 1;
+
+	if (f->region_error || !f->attached)
+		return f->region_error ? f->region_error : ENXIO;
+	if (!m->bytes || (m->addr | m->bytes) % PS_REGION_STEP)
+		return EINVAL;
+	while (i <= FAKE_REGIONS && f->region[i])
+		i++;
+	if (i > FAKE_REGIONS)
+		return ENOSPC;
+	f->memory[i] = (struct ps_region){ m->bytes, f->unit_log2, 0 };
+	f->region[i] = &f->memory[i];
+	f->region_at[i] = (const uint8_t *)(uintptr_t)m->addr;
+	m->region = i;
+	m->unit = 1u << f->unit_log2;
+	return 0;
+}
+
+static int unmap_region(struct fake *f, uintptr_t number)
+{
+	if (number > FAKE_REGIONS || !f->region[number])
+		return EINVAL;
+	if (f->region[number]->sending)
+		return EBUSY;
+	f->region[number] = NULL;
+	return 0;
+}
+
 static int device_call(struct fake *f, unsigned long cmd, void *arg)
 {
 	if (f->interrupt > 0) {
@@ -266,6 +306,10 @@ static int device_call(struct fake *f, unsigned long cmd, void *arg)
 	case PS_IOC_RSS:
 		memcpy(f->key, arg, sizeof(f->key));
 		return 0;
+	case PS_IOC_MAP:
+		return map_region(f, arg);
+	case PS_IOC_UNMAP:
+		return unmap_region(f, (uintptr_t)arg);
 	case PS_IOC_DETACH:
 		f->sync_error = ENXIO;
 		return 0;

@@ -7,6 +7,9 @@
  * buffer, what the receiver holds, in order; and it checks its user: a slot
  * with a foreign buffer, or a broken count, is counted in `wrong`.
  *
+ * Regions are the memory itself, named as the kernel would; MAP and UNMAP go by
+ * its rules, but for pinning.
+ *
  * What is sent is given to `sent`, and its buffers come back when `returning`
  * says so; fake_arrive() puts a frame into the receiver's next buffer.
  */
@@ -19,6 +22,7 @@
 #include "../../../driver/ps_ixgbe/ps_ring.h"
 
 #define FAKES	4
+#define FAKE_REGIONS	8	/* of a queue, from number 1 on */
 
 struct fake {
 	bool open, attached;
@@ -33,12 +37,17 @@ struct fake {
 	uint32_t *held, fill, next, came;	/* the receiver's buffers; counts */
 	uint32_t *lengths;
 	uint32_t *out, out_first, out_count;	/* sent, not returned */
+	struct ps_region memory[FAKE_REGIONS + 1], *region[FAKE_REGIONS + 1];
+	const uint8_t *region_at[FAKE_REGIONS + 1];
+	struct ps_regions regions;
 	uint64_t syncs, slow, wrong;
 	uint8_t key[PS_RSS_KEY_BYTES];
 
 	/* what the test sets */
 	int attach_error, sync_error, interrupt;	/* errno; calls cut short */
 	int map_fails;			/* the n-th mmap() from now */
+	int region_error;		/* errno of MAP */
+	uint32_t unit_log2;		/* of the next region */
 	bool copies, holds;		/* no descriptors; sent is not returned */
 	void (*sent)(struct fake *f, const struct ps_slot *s, int n);
 };

@@ -113,10 +113,56 @@ static void owners_follow_a_table(void)
 	}
 }
 
+/* Regions of all sizes, slots of all kinds: only bytes within one unit of a
+ * region that is there are counted in, and each once. */
+static void regions_bound_their_slots(void)
+{
+	struct ps_region memory[16] = { 0 }, *table[16] = { NULL };
+	struct ps_regions r = { table, 16 }, none = { NULL, 0 };
+	uint32_t model[16] = { 0 };
+	int good = 0, full = 0;
+
+	for (int i = 0; i < 400000; i++) {
+		uint32_t g = rnd(rnd(4) ? 16 : ~0u);
+		struct ps_slot s = { .flags = PS_F_REGION, .hash = g,
+			.buf = rnd(rnd(4) ? 5u << 20 : ~0u),
+			.len = (uint16_t)(1 + rnd(PS_REGION_SLOT)) };
+		struct ps_region *m = g < 16 ? &memory[g] : NULL;
+		uint64_t unit, end = (uint64_t)s.buf + s.len;
+		int could;
+
+		if (m && !rnd(50)) {
+			m->bytes = (1ull + rnd(2)) << (rnd(9) ? 21 : 31);
+			m->unit_log2 = rnd(2) ? 12 : 21;
+			m->sending = model[g] = rnd(9) ? 0 : ~0u - rnd(2);
+			table[g] = rnd(4) ? m : NULL;
+		}
+		if (m && table[g] && rnd(3) == 0)	/* at a unit's end */
+			s.buf = (s.buf | ((1u << m->unit_log2) - 1)) -
+				s.len + rnd(3);
+		end = (uint64_t)s.buf + s.len;
+		unit = m ? 1ull << m->unit_log2 : 1;
+		could = m && table[g] && model[g] != ~0u && end <= m->bytes &&
+			s.buf / unit == (end - 1) / unit;
+		CHECK((ps_region_take(&r, &s) == 0) == could);
+		CHECK(ps_region_take(&none, &s) < 0);
+		good += could;
+		full += m && table[g] && model[g] == ~0u;
+		if (could)
+			model[g]++;
+		if (could && rnd(4)) {
+			ps_region_give(&r, g);
+			model[g]--;
+		}
+		CHECK(!m || m->sending == model[g]);
+	}
+	CHECK(good > 10000 && full > 10);
+}
+
 /* The rules of ps_uapi.h said a second time, slot by slot. */
 static int frame_model(uint32_t waiting, uint32_t most)
 {
-	uint32_t bytes = 0, n, need = 0;
+	uint32_t bytes = 0, n, need = 0, region = 0;
 	const struct ps_slot *f = &slots[0];
 
 	for (n = 0;; n++) {
@@ -124,14 +170,22 @@ static int frame_model(uint32_t waiting, uint32_t most)
 			return -(int)n;
 		if (n == waiting)
 			return 0;
-		if (slots[n].len < 1 ||
-		    slots[n].off + slots[n].len > PS_BUF_BYTES)
+		if (slots[n].flags & PS_F_REGION) {
+			if (n == 0 || slots[n].off || slots[n].len < 1 ||
+			    slots[n].len > 15872)
+				return -(int)(n + 1);
+			region = 1;
+		} else if (slots[n].len < 1 ||
+			   slots[n].off + slots[n].len > PS_BUF_BYTES) {
 			return -(int)(n + 1);
+		}
 		bytes += slots[n].len;
 		if (!(slots[n].flags & PS_F_MORE))
 			break;
 	}
 	n++;
+	if (region && f->flags & PS_F_SLOW)	/* the kernel copies buffers */
+		return -(int)n;
 	if (f->flags & PS_F_VLAN)
 		most -= 4;
 	if (bytes < 17 || bytes > (f->flags & PS_F_TSO ? 65535u : most))
@@ -159,10 +213,10 @@ static void frames_follow_the_rules(void)
 {
 	struct ps_ring p, c;
 	struct ps_slot out[PS_FRAGS_MAX];
-	int good = 0;
+	int good = 0, regions = 0;
 
 	for (int i = 0; i < 200000; i++) {
-		uint32_t n = rnd(rnd(4) ? 6 : 45);
+		uint32_t n = rnd(rnd(4) ? 6 : 45), lent = rnd(3);
 		uint32_t most = rnd(2) ? 1518 : 9724;
 		int r;
 
@@ -173,6 +227,9 @@ static void frames_follow_the_rules(void)
 						  rnd(65536));
 			slots[k].flags = (uint16_t)(rnd(3) ? 0 : rnd(65536));
 			slots[k].flags |= rnd(4) ? PS_F_MORE : 0;
+			if (k && !lent)
+				slots[k].flags |= PS_F_REGION;
+			slots[k].hash = rnd(~0u);
 			slots[k].off = (uint16_t)(rnd(9) ? 0 : rnd(rnd(9) ?
 						  128 : 65536));
 			slots[k].mss = (uint16_t)rnd(2000);
@@ -186,9 +243,11 @@ static void frames_follow_the_rules(void)
 		good += r > 0;
 		for (int k = 0; k < r; k++)
 			CHECK(out[k].buf == slots[k].buf &&
+			      out[k].hash == slots[k].hash &&
 			      out[k].len == slots[k].len);
+		regions += r > 1 && out[1].flags & PS_F_REGION;
 	}
-	CHECK(good > 1000);
+	CHECK(good > 1000 && regions > 1000);
 }
 
 static void tags(void)
@@ -252,7 +311,7 @@ static void send_descriptors(void)
 static void no_field_overflows(void)
 {
 	for (int i = 0; i < 100000; i++) {
-		struct ps_slot s = { .len = (uint16_t)(1 + rnd(2048)),
+		struct ps_slot s = { .len = (uint16_t)(1 + rnd(PS_REGION_SLOT)),
 			.mss = (uint16_t)(64 + rnd(65000)),
 			.l2_len = (uint8_t)(14 + rnd(114)),
 			.l3_len = (uint8_t)(20 + rnd(236)),
@@ -275,6 +334,7 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
 	{ "ring is a queue", ring_is_a_queue },
 	{ "broken counts are told", broken_counts_are_told },
 	{ "owners follow a table", owners_follow_a_table },
+	{ "regions bound their slots", regions_bound_their_slots },
 	{ "frames follow the rules", frames_follow_the_rules },
 	{ "VLAN tags", tags },
 	{ "receive descriptors", receive_descriptors },
