@@ -37,6 +37,7 @@
 #define PS_QUEUES_MAX	15	/* RETA's entries are four bits wide */
 #define PS_SLOW_SLOTS	256
 #define PS_IDLE_SLOTS	256		/* of the kernel's receive ring */
+#define PS_IDLE_PARTS	6		/* PS_FRAME_MAX has five */
 #define PS_THROTTLE_US	8	/* between interrupts, to begin with */
 #define PS_STATS	22		/* counters of the chip: ps_ethtool.c */
 #define PS_STAT_XOFF_REG 0x41a8
@@ -87,7 +88,7 @@ struct ps_queue {
 	unsigned int throttle_us;
 	u32 tx_head, tx_stuck;		/* TDH a second ago; seconds unmoved */
 	atomic_long_t wakeups;
-	u64 late;			/* sleepers woken by ps_queue_nudge() */
+	u64 late;			/* sleepers woken by ps_queue_service() */
 	bool nudge;			/* a frame waited a second ago, */
 	u32 nudge_next;			/* this one */
 };
@@ -106,9 +107,8 @@ struct ps_slow {
  */
 struct ps_idle {
 	struct napi_struct napi;
-	struct sk_buff *part;		/* a frame of several buffers grows */
-	bool torn;			/* the rest of that frame is skipped */
-	u32 next;
+	struct ps_slot part[PS_IDLE_PARTS];	/* of the frame that comes in */
+	u32 next, parts;
 	bool running;
 };
 
@@ -126,7 +126,6 @@ struct ps_port {
 	struct miscdevice misc;
 	unsigned int irqs;		/* requested */
 	char node[24];
-	char bus[24];
 	struct net_device *netdev;
 	struct ps_mem *mem;		/* of these two: */
 	struct ps_slow slow;
@@ -216,8 +215,7 @@ void ps_regions_free(struct ps_mem *m);
 int ps_queue_attach(struct ps_queue *q, struct ps_attach *a);
 void ps_queue_stop(struct ps_queue *q);	/* port->lock held; DMA ends */
 void ps_queue_end(struct ps_queue *q, u32 state); /* as stop; tells the user */
-bool ps_queue_hangs(struct ps_queue *q); /* once a second */
-void ps_queue_nudge(struct ps_queue *q); /* once a second */
+void ps_queue_service(struct ps_queue *q); /* once a second */
 void ps_queue_detach(struct ps_queue *q);
 int ps_queue_sync(struct ps_queue *q, struct ps_sync *s);
 int ps_queue_usable(const struct ps_queue *q);	/* 0 or why not */
@@ -254,7 +252,6 @@ void ps_netdev_remove(struct ps_port *p);
 void ps_netdev_clean(struct ps_port *p, bool all);
 int ps_netdev_start_ring(struct ps_port *p);
 int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
-		      const struct ps_slot *frame, int n);
-void ps_netdev_deliver(struct ps_port *p, struct sk_buff *skb, u16 flags);
+		      const struct ps_slot *frame, int n, u16 flags);
 
 #endif

@@ -112,7 +112,7 @@ static long do_info(struct ps_port *p, void __user *arg)
 		return -EPROTONOSUPPORT;
 	}
 	memcpy(i.mac, p->mac, sizeof(i.mac));
-	strscpy(i.bus, p->bus, sizeof(i.bus));
+	strscpy(i.bus, pci_name(p->pdev), sizeof(i.bus));
 	mutex_lock(&p->lock);
 	gone = p->gone;
 	if (!gone)

@@ -13,12 +13,13 @@
 struct statistic {
 	char name[ETH_GSTRING_LEN];
 	u32 reg;
+	bool wide;
 };
 
 /* 8.2.3.23; 36-bit octet counters are read low half first */
 static const struct statistic table[PS_STATS] = {
 	{ "rx_good", 0x4074 },
-	{ "rx_good_bytes", 0x4088 },
+	{ "rx_good_bytes", 0x4088, true },
 	{ "rx_broadcast", 0x4078 },
 	{ "rx_multicast", 0x407c },
 	{ "rx_all", 0x40d0 },
@@ -33,18 +34,13 @@ static const struct statistic table[PS_STATS] = {
 	{ "rx_pause_on", 0x41a4 },
 	{ "rx_pause_off", PS_STAT_XOFF_REG },
 	{ "tx_good", 0x4080 },
-	{ "tx_good_bytes", 0x4090 },
+	{ "tx_good_bytes", 0x4090, true },
 	{ "tx_all", 0x40d4 },
 	{ "tx_pause_on", 0x3f60 },
 	{ "tx_pause_off", 0x3f68 },
 	{ "mac_local_faults", 0x4034 },
 	{ "mac_remote_faults", 0x4038 },
 };
-
-static bool is_wide(u32 reg)
-{
-	return reg == 0x4088 || reg == 0x4090;
-}
 
 /* port->lock held.  Frames since the last time that a pause held back. */
 void ps_stats_read(struct ps_port *p)
@@ -56,7 +52,7 @@ void ps_stats_read(struct ps_port *p)
 	for (i = 0; i < PS_STATS; i++) {
 		u64 v = ps_rd(p, table[i].reg);
 
-		if (is_wide(table[i].reg))
+		if (table[i].wide)
 			v |= (u64)(ps_rd(p, table[i].reg + 4) & 0xf) << 32;
 		p->stats[i] += v;
 		if (table[i].reg == PS_STAT_XOFF_REG)

@@ -24,6 +24,17 @@ static int wait_for(const struct ps_port *p, u32 reg, u32 mask, u32 want,
 	return -ETIMEDOUT;
 }
 
+/* As wait_for(), with its failure in the log. */
+static int await(const struct ps_port *p, u32 reg, u32 bits, u32 want,
+		 unsigned int ms, const char *failure)
+{
+	int r = wait_for(p, reg, bits, want, ms);
+
+	if (r < 0)
+		dev_err(&p->pdev->dev, "%s\n", failure);
+	return r;
+}
+
 /* By the clock: msleep() counts ticks; late ones then come several at once. */
 static void settle(unsigned int ms)
 {
@@ -62,6 +73,8 @@ int ps_hw_lock(const struct ps_port *p, u32 bit)
 		ps_wr(p, SWSM, 0);
 		usleep_range(5000, 6000);
 	}
+	dev_err_ratelimited(&p->pdev->dev, "semaphore %x is held by firmware\n",
+			    bit);
 	return -EBUSY;
 }
 
@@ -128,7 +141,7 @@ int ps_hw_reset(struct ps_port *p)
 {
 	const u32 config_done = 1u << 18 << (PCI_FUNC(p->pdev->devfn) & 1);
 	struct device *dev = &p->pdev->dev;
-	u32 low, high;
+	int r;
 
 	if (ps_hw_pulled(p)) {
 		dev_err(dev, "registers read all ones: device is gone\n");
@@ -137,35 +150,30 @@ int ps_hw_reset(struct ps_port *p)
 	ps_hw_mask(p);
 	master_disable(p);
 	ps_wr(p, CTRL, ps_rd(p, CTRL) | CTRL_LNK_RST | CTRL_RST);
-	if (wait_for(p, CTRL, CTRL_LNK_RST | CTRL_RST, 0, 50) < 0) {
-		dev_err(dev, "reset does not end\n");
-		return -ETIMEDOUT;
-	}
+	r = await(p, CTRL, CTRL_LNK_RST | CTRL_RST, 0, 50,
+		  "reset does not end");
+	if (r < 0)
+		return r;
 	settle(50);
 	ps_hw_mask(p);
-	if (!(ps_rd(p, EEC) & EEC_PRESENT) ||
-	    wait_for(p, EEC, EEC_AUTO_READ, EEC_AUTO_READ, 500) < 0) {
-		dev_err(dev, "EEPROM is absent or was not read\n");
+	if (await(p, EEC, EEC_PRESENT | EEC_AUTO_READ,
+		  EEC_PRESENT | EEC_AUTO_READ, 500,
+		  "EEPROM is absent or was not read") < 0)
 		return -EIO;
-	}
-	if (wait_for(p, EEMNGCTL, config_done, config_done, 500) < 0)
-		dev_warn(dev, "manageability configuration not done\n");
-	if (wait_for(p, RDRXCTL, RDRXCTL_DMAIDONE, RDRXCTL_DMAIDONE, 100) < 0) {
-		dev_err(dev, "DMA initialisation does not end\n");
-		return -ETIMEDOUT;
-	}
-	if (ps_hw_lock(p, GSSR_EEPROM) < 0) {
-		dev_err(dev, "EEPROM semaphore is held by firmware\n");
-		return -EBUSY;
-	}
-	low = eeprom_check(p);
+	await(p, EEMNGCTL, config_done, config_done, 500,
+	      "manageability configuration not done");
+	r = await(p, RDRXCTL, RDRXCTL_DMAIDONE, RDRXCTL_DMAIDONE, 100,
+		  "DMA initialisation does not end");
+	if (r == 0)
+		r = ps_hw_lock(p, GSSR_EEPROM);
+	if (r < 0)
+		return r;
+	r = eeprom_check(p);
 	ps_hw_unlock(p, GSSR_EEPROM);
-	if (low)
-		return (int)low;
-	low = ps_rd(p, RAL(0));
-	high = ps_rd(p, RAH(0));
-	put_unaligned_le32(low, p->mac);
-	put_unaligned_le16(high, p->mac + 4);
+	if (r < 0)
+		return r;
+	put_unaligned_le32(ps_rd(p, RAL(0)), p->mac);
+	put_unaligned_le16(ps_rd(p, RAH(0)), p->mac + 4);
 	if (!is_valid_ether_addr(p->mac)) {
 		dev_err(dev, "EEPROM holds no MAC address\n");
 		return -EIO;
@@ -194,14 +202,22 @@ static void clear_statistics(const struct ps_port *p)
 		ps_rd(p, RXMPC(i));
 }
 
-/* 7.1.2.8: attached queues share the 128 entries in turn. */
+/*
+ * 7.1.2.8: attached queues share the 128 entries in turn.  The port takes every
+ * address if one of them wants it.
+ */
 void ps_hw_rss(struct ps_port *p)
 {
 	unsigned int used[PS_QUEUES_MAX], n = 0, i, k;
+	u32 filter = FCTRL_BAM | FCTRL_MPE;
 
-	for (i = 0; i < p->nqueues; i++)
-		if (p->queue[i].running)
-			used[n++] = i;
+	for (i = 0; i < p->nqueues; i++) {
+		if (!p->queue[i].running)
+			continue;
+		used[n++] = i;
+		filter |= p->queue[i].promisc ? FCTRL_UPE : 0;
+	}
+	ps_wr(p, FCTRL, filter);
 	for (i = 0; i < 128; i += 4) {
 		u32 v = 0;
 
@@ -245,7 +261,6 @@ static int start_receive(struct ps_port *p)
 		ps_wr(p, MTA(i), 0);
 		ps_wr(p, VFTA(i), 0);
 	}
-	ps_wr(p, FCTRL, FCTRL_BAM | FCTRL_MPE);
 	ps_hw_flow_control(p);
 	ps_wr(p, RXCSUM, RXCSUM_PCSD);
 	v = ps_rd(p, RDRXCTL) & ~RDRXCTL_RSCFRST;
@@ -347,18 +362,11 @@ int ps_hw_stop(struct ps_port *p)
 
 u32 ps_hw_link(const struct ps_port *p)
 {
+	static const u32 mbps[] = { 0, 100, 1000, 10000 };
 	u32 v = ps_rd(p, LINKS);
 
-	if (v == ~0u || !(v & LINKS_UP))
-		return 0;
-	switch (v & LINKS_SPEED) {
-	case 3u << 28:
-		return 10000;
-	case 2u << 28:
-		return 1000;
-	default:
-		return 100;
-	}
+	return v == ~0u || !(v & LINKS_UP) ? 0 :
+		mbps[(v & LINKS_SPEED) >> 28];
 }
 
 static int switch_on(struct ps_port *p, u32 control, u32 bits,

@@ -9,41 +9,22 @@
 #include "ps.h"
 #include "ps_reg.h"
 
-/* One buffer: a frame, or a part of one. */
-static void take(struct ps_port *p, u32 buf, const struct ps_slot *s)
-{
-	struct ps_idle *i = &p->idle;
-	bool more = s->flags & PS_F_MORE;
-	struct sk_buff *skb;
-
-	if (!i->part && !i->torn)
-		i->part = netdev_alloc_skb_ip_align(p->netdev, more ?
-						    PS_FRAME_MAX + 4 : s->len);
-	if (i->part && skb_tailroom(i->part) >= s->len) {
-		ps_mem_for_cpu(p, p->mem, buf);
-		skb_put_data(i->part, ps_mem_addr(p->mem, buf), s->len);
-		ps_mem_for_device(p, p->mem, buf);
-	} else {
-		i->torn = true;
-	}
-	if (more)
-		return;
-	skb = i->part;
-	i->part = NULL;
-	if (!i->torn) {
-		ps_netdev_deliver(p, skb, s->flags);
-		return;
-	}
-	i->torn = false;
-	p->netdev->stats.rx_dropped++;
-	dev_kfree_skb_any(skb);
-}
-
 static void lend(struct ps_port *p, u32 buf)
 {
 	struct ps_desc d = { .a = ps_mem_dma(p->mem, buf) };
 
+	ps_mem_for_device(p, p->mem, buf);
 	ps_mem_write_desc(p, p->mem, buf, &d);
+}
+
+/* A frame is whole: the kernel gets a copy, the chip its buffers. */
+static void take(struct ps_port *p, u16 flags)
+{
+	struct ps_idle *i = &p->idle;
+
+	ps_netdev_receive(p, p->mem, i->part, i->parts, flags);
+	for (; i->parts; i->parts--)
+		lend(p, i->next++ % PS_IDLE_SLOTS);
 }
 
 int ps_idle_poll(struct napi_struct *n, int budget)
@@ -52,17 +33,22 @@ int ps_idle_poll(struct napi_struct *n, int budget)
 	struct ps_idle *i = &p->idle;
 	int done = 0;
 
-	for (; done < budget; done++) {
-		u32 at = i->next % PS_IDLE_SLOTS;
+	while (done < budget) {
+		u32 at = (i->next + i->parts) % PS_IDLE_SLOTS;
 		struct ps_desc d = ps_mem_read_desc(p, p->mem, at);
-		struct ps_slot s;
+		struct ps_slot *s = &i->part[i->parts];
 
 		if (!(d.b & PS_RXD_DONE))
 			break;
-		ps_desc_receive(&d, &s);
-		take(p, at, &s);
-		lend(p, at);
-		i->next++;
+		ps_desc_receive(&d, s);
+		s->buf = at;
+		ps_mem_for_cpu(p, p->mem, at);
+		if (++i->parts == PS_IDLE_PARTS)	/* no frame is so long */
+			s->flags = PS_F_ERROR;
+		if (s->flags & PS_F_MORE)
+			continue;
+		take(p, s->flags);
+		done++;
 	}
 	wmb();		/* descriptors before the tail that shows them */
 	if (done)
@@ -86,6 +72,7 @@ int ps_idle_start(struct ps_port *p)
 	for (b = 0; b < PS_IDLE_SLOTS; b++)
 		lend(p, b);
 	i->next = 0;
+	i->parts = 0;
 	napi_enable(&i->napi);
 	WRITE_ONCE(i->running, true);
 	wmb();		/* descriptors before the tail that shows them */
@@ -106,8 +93,5 @@ int ps_idle_stop(struct ps_port *p)
 	r = ps_hw_rx_disable(p, 0);
 	if (r < 0)
 		ps_life_ask_reset(p, "a queue does not stop");
-	dev_kfree_skb_any(i->part);
-	i->part = NULL;
-	i->torn = false;
 	return r;
 }

@@ -67,21 +67,6 @@ static void link_changed(struct ps_port *p, u32 mbps)
 	ps_chr_tell(p, EPOLLPRI);
 }
 
-/* Frames that do not leave although link and peer let them: TDH stands. */
-static void check_transmit(struct ps_port *p)
-{
-	unsigned int i;
-
-	mutex_lock(&p->lock);
-	ps_stats_read(p);
-	mutex_unlock(&p->lock);
-	if (!p->link_mbps || p->paused)
-		return;
-	for (i = 0; i < p->nqueues; i++)
-		if (ps_queue_hangs(&p->queue[i]))
-			ps_life_ask_reset(p, "transmit hang");
-}
-
 /* Once a second, and at once after a link interrupt. */
 static void service(struct work_struct *work)
 {
@@ -103,9 +88,11 @@ static void service(struct work_struct *work)
 	if (mbps != p->link_mbps)
 		link_changed(p, mbps);
 	ps_netdev_clean(p, false);
-	check_transmit(p);
+	mutex_lock(&p->lock);
+	ps_stats_read(p);
+	mutex_unlock(&p->lock);
 	for (i = 0; i < p->nqueues; i++)
-		ps_queue_nudge(&p->queue[i]);
+		ps_queue_service(&p->queue[i]);
 	schedule_delayed_work(&p->service, HZ);
 }
 
@@ -169,25 +156,15 @@ static int map_device(struct ps_port *p)
 	if (r < 0)
 		goto disable;
 	p->io = pci_ioremap_bar(pdev, 0);
-	if (!p->io) {
-		pci_release_mem_regions(pdev);
-		r = -ENOMEM;
-		goto disable;
+	if (p->io) {
+		pci_set_master(pdev);
+		return 0;
 	}
-	pci_set_master(pdev);
-	return 0;
+	r = -ENOMEM;
+	pci_release_mem_regions(pdev);
 disable:
 	pci_disable_device(pdev);
 	return r;
-}
-
-static void unmap_device(struct ps_port *p)
-{
-	pci_clear_master(p->pdev);
-	iounmap(p->io);
-	p->io = NULL;
-	pci_release_mem_regions(p->pdev);
-	pci_disable_device(p->pdev);
 }
 
 static struct ps_port *new_port(struct pci_dev *pdev)
@@ -199,7 +176,6 @@ static struct ps_port *new_port(struct pci_dev *pdev)
 		return NULL;
 	kref_init(&p->ref);
 	p->pdev = pci_dev_get(pdev);
-	strscpy(p->bus, pci_name(pdev), sizeof(p->bus));
 	mutex_init(&p->lock);
 	mutex_init(&p->life);
 	p->down = true;			/* until all of it is there */
@@ -221,7 +197,7 @@ static struct ps_port *new_port(struct pci_dev *pdev)
 #define HAS_CAGE 1	/* driver_data */
 
 /* QSFP, and the virtual function's ids, are not here: they need other care. */
-static const struct pci_device_id ids[] = {
+static struct pci_device_id ids[] = {
 	{ PCI_VDEVICE(INTEL, 0x10f7) },			/* KX4 backplane */
 	{ PCI_VDEVICE(INTEL, 0x10f8) },			/* combined backplane */
 	{ PCI_VDEVICE(INTEL, 0x10f9) },			/* CX4 */
@@ -254,7 +230,11 @@ static void take_apart(struct ps_port *p)
 		dev_err(&p->pdev->dev, "the chip does not reset\n");
 	ps_netdev_remove(p);
 	pci_free_irq_vectors(p->pdev);
-	unmap_device(p);
+	pci_clear_master(p->pdev);
+	iounmap(p->io);
+	p->io = NULL;
+	pci_release_mem_regions(p->pdev);
+	pci_disable_device(p->pdev);
 	ps_port_put(p);
 }
 
@@ -291,8 +271,6 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 			pdev->device);
 		return -ENODEV;
 	}
-	if (named && !pdev->driver_override)
-		return -ENODEV;		/* some other driver's */
 	p = new_port(pdev);
 	if (!p)
 		return -ENOMEM;
@@ -313,7 +291,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	pci_enable_pcie_error_reporting(pdev);
 	pci_save_state(pdev);			/* for slot_reset() */
 	netdev_info(p->netdev, "82599 at %s, %pM, %u queue pairs, /dev/%s\n",
-		    p->bus, p->mac, p->nqueues, p->node);
+		    pci_name(pdev), p->mac, p->nqueues, p->node);
 	schedule_delayed_work(&p->service, 0);
 	return 0;
 }
@@ -332,7 +310,22 @@ static struct pci_driver ps_driver = {
 	.driver.pm = pm_ptr(&ps_pm_ops),
 	.err_handler = &ps_error_handlers,
 };
-module_pci_driver(ps_driver);
+
+static int __init ps_init(void)
+{
+	struct pci_device_id *id;
+
+	for (id = ids; named && id->vendor; id++)
+		id->override_only = 1;
+	return pci_register_driver(&ps_driver);
+}
+module_init(ps_init);
+
+static void __exit ps_exit(void)
+{
+	pci_unregister_driver(&ps_driver);
+}
+module_exit(ps_exit);
 
 MODULE_VERSION(PS_VERSION);
 MODULE_DESCRIPTION("82599 queues for user processes (mtcpd)");

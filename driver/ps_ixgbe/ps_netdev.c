@@ -100,47 +100,33 @@ static const struct net_device_ops net_ops = {
 	.ndo_validate_addr = eth_validate_addr,
 };
 
-/* A received frame joins the kernel's stack; bottom halves are off. */
-void ps_netdev_deliver(struct ps_port *p, struct sk_buff *skb, u16 flags)
-{
-	struct net_device *dev = p->netdev;
-
-	if (flags & PS_F_ERROR || !netif_running(dev)) {
-		dev->stats.rx_dropped++;
-		dev_kfree_skb_any(skb);
-		return;
-	}
-	dev->stats.rx_packets++;
-	dev->stats.rx_bytes += skb->len;
-	if (flags & PS_F_L4_OK && dev->features & NETIF_F_RXCSUM)
-		skb->ip_summed = CHECKSUM_UNNECESSARY;
-	skb->protocol = eth_type_trans(skb, dev);
-	netif_receive_skb(skb);
-}
-
-/* Copies a user's frame into the kernel's stack.  0, or -ENOMEM / -ENETDOWN. */
+/* Copies a frame into the kernel's stack.  0, or -errno and it is dropped. */
 int ps_netdev_receive(struct ps_port *p, const struct ps_mem *m,
-		      const struct ps_slot *frame, int n)
+		      const struct ps_slot *frame, int n, u16 flags)
 {
 	struct net_device *dev = p->netdev;
-	struct sk_buff *skb;
+	struct sk_buff *skb = NULL;
 	u32 bytes = 0;
 	int i;
 
 	for (i = 0; i < n; i++)
 		bytes += frame[i].len;
-	if (!netif_running(dev))
-		return -ENETDOWN;
-	skb = netdev_alloc_skb_ip_align(dev, bytes);
+	if (netif_running(dev) && !(flags & PS_F_ERROR))
+		skb = netdev_alloc_skb_ip_align(dev, bytes);
 	if (!skb) {
 		dev->stats.rx_dropped++;
-		return -ENOMEM;
+		return netif_running(dev) ? -ENOMEM : -ENETDOWN;
 	}
 	for (i = 0; i < n; i++)
 		skb_put_data(skb, ps_mem_addr(m, frame[i].buf) +
 			     frame[i].off, frame[i].len);
+	dev->stats.rx_packets++;
+	dev->stats.rx_bytes += bytes;
+	if (flags & PS_F_L4_OK && dev->features & NETIF_F_RXCSUM)
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	skb->protocol = eth_type_trans(skb, dev);
 	local_bh_disable();
-	ps_netdev_deliver(p, skb, 0);
+	netif_receive_skb(skb);
 	local_bh_enable();
 	return 0;
 }

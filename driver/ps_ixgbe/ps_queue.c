@@ -226,7 +226,7 @@ static void slow_path(struct ps_queue *q, const struct ps_slot *frame, int n)
 {
 	int i;
 
-	if (ps_netdev_receive(q->port, q->mem, frame, n) == 0)
+	if (ps_netdev_receive(q->port, q->mem, frame, n, 0) == 0)
 		q->mem->head->slow_frames++;
 	for (i = 0; i < n; i++) {
 		ps_give(&q->owners, frame[i].buf, PS_SENDER);
@@ -456,16 +456,6 @@ static void lay_out(struct ps_queue *q, const struct ps_attach *a)
 	atomic_long_set(&q->wakeups, 0);
 }
 
-static void set_promisc(struct ps_port *p)
-{
-	u32 i, v = ps_rd(p, FCTRL) & ~FCTRL_UPE;
-
-	for (i = 0; i < p->nqueues; i++)
-		if (p->queue[i].running && p->queue[i].promisc)
-			v |= FCTRL_UPE;
-	ps_wr(p, FCTRL, v);
-}
-
 static int start_hardware(struct ps_queue *q)
 {
 	u32 i;
@@ -485,7 +475,6 @@ static int start_hardware(struct ps_queue *q)
 		lend_to_receiver(q, i);
 	}
 	publish_receiver(q);
-	set_promisc(q->port);
 	ps_hw_rss(q->port);
 	return 0;
 }
@@ -532,7 +521,6 @@ void ps_queue_stop(struct ps_queue *q)
 	if (!q->running)
 		goto out;
 	q->running = false;
-	set_promisc(p);
 	ps_hw_rss(p);
 	stopped = ps_hw_queue_disable(q);
 	if (stopped < 0)
@@ -563,39 +551,43 @@ void ps_queue_end(struct ps_queue *q, u32 state)
 	mutex_unlock(&q->lock);
 }
 
-/* Is there something to send that has not moved for two seconds? */
-bool ps_queue_hangs(struct ps_queue *q)
+/* Frames that do not leave although link and peer let them: TDH stands. */
+static bool hangs(struct ps_queue *q)
 {
-	bool hangs = false;
-	u32 head;
+	u32 was = q->tx_head;
 
-	mutex_lock(&q->lock);
-	if (q->running) {
-		head = ps_rd(q->port, TDH(q->index));
-		if (head == q->tx_head &&
-		    head != (q->tx_next & (q->tx_slots - 1)))
-			hangs = ++q->tx_stuck >= 2;
-		else
-			q->tx_stuck = 0;
-		q->tx_head = head;
-	}
-	mutex_unlock(&q->lock);
-	return hangs;
+	q->tx_head = ps_rd(q->port, TDH(q->index));
+	if (!q->port->link_mbps || q->port->paused || q->tx_head != was ||
+	    q->tx_head == (q->tx_next & (q->tx_slots - 1)))
+		q->tx_stuck = 0;
+	else
+		q->tx_stuck++;
+	return q->tx_stuck >= 2;
 }
 
-/* Whoever slept over a frame since last time is woken: its interrupt is lost. */
-void ps_queue_nudge(struct ps_queue *q)
+/* Does a frame wait that waited a second ago, and somebody sleep over it? */
+static bool is_late(struct ps_queue *q)
 {
-	bool waits = false, late;
+	bool waits = wq_has_sleeper(&q->wait) && receive_waits(q);
+	bool late = waits && q->nudge && q->nudge_next == q->rx_next;
 
-	if (!wq_has_sleeper(&q->wait) || !mutex_trylock(&q->lock))
-		return;
-	if (q->running)
-		waits = receive_waits(q);
-	late = waits && q->nudge && q->nudge_next == q->rx_next;
 	q->nudge = waits;
 	q->nudge_next = q->rx_next;
 	q->late += late;
+	return late;
+}
+
+/* A hang is reported; whoever slept although a frame came is woken. */
+void ps_queue_service(struct ps_queue *q)
+{
+	bool late = false;
+
+	mutex_lock(&q->lock);
+	if (q->running) {
+		late = is_late(q);
+		if (hangs(q))
+			ps_life_ask_reset(q->port, "transmit hang");
+	}
 	mutex_unlock(&q->lock);
 	if (late)
 		wake_up_interruptible_poll(&q->wait, EPOLLIN | EPOLLRDNORM);

@@ -62,7 +62,7 @@ class Guest:
         """
         a = ["nice", "-n", "10", "timeout", "-k", "2", str(limit), "env",
              f"LD_PRELOAD={CACHE}/ixgbe82599.so", "qemu-system-x86_64",
-             "-M", "q35", "-m", str(memory), "-smp", "2",
+             "-M", "q35", "-m", str(memory), "-smp", f"2,sockets={nodes}",
              "-accel", "tcg,thread=multi", "-nodefaults",
              "-display", "none", "-serial", "stdio",
              "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
@@ -163,6 +163,11 @@ class Guest:
         said = self.qmp(json.dumps({"execute": "qom-get", "arguments": {
             "path": f"/machine/peripheral/{device}", "property": name}}))
         return json.loads(said)["return"]
+
+    def set(self, device, name, value):
+        self.qmp(json.dumps({"execute": "qom-set", "arguments": {
+            "path": f"/machine/peripheral/{device}", "property": name,
+            "value": value}}))
 
     def complaints(self):
         """What a kernel says when something is wrong."""
