@@ -15,6 +15,7 @@
 #		MTCPD_FULL=1	full counts
 #		MTCPD_PCAP=DIR	tcpdump of the peer's side goes there
 #		MTCPD_KEEP=1	the folder with logs and configurations stays
+#		MTCPD=FILE	mtcpd itself, where it is not that of the build
 #
 # All that is started is recorded, and ended by its pid at exit.
 
@@ -233,7 +234,7 @@ mtcpd_start()
 	[ -f "$TMP/$1.conf" ] || mtcpd_conf "$1" "${2:-1}" </dev/null
 	ns=$NS_D
 	[ "$1" = p ] && ns=$NS_P
-	in_bg "mtcpd-$1" "$ns" "$(bin mtcpd)" -f -c "$TMP/$1.conf"
+	in_bg "mtcpd-$1" "$ns" "${MTCPD:-$(bin mtcpd)}" -f -c "$TMP/$1.conf"
 	eval "MTCPD_PID_$1=\$BG_PID"
 	wait_until 100 answers "$1" "$BG_PID" ||
 		fail "mtcpd $1 does not answer mtcpctl after 10 s"

@@ -5,8 +5,8 @@
     programs_page.py --check    is every row of the tests in the page, and
                                 nothing else?
 
-A row is what a sys_programs_*.sh test says with `end NAME WHAT` or
-`row_ok NAME WHAT`.  One that a log has is shown as it ran; one whose test
+A row is what a sys_programs_*.sh test says with `end NAME WHAT`, `end_busy NAME
+WHAT` or `row_ok NAME WHAT`.  One that a log has is shown as it ran; one whose test
 failed says why; the others keep the word that the page has.
 """
 import glob
@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 PAGE = os.path.join(HERE, "../../doc/programs.md")
 BEGIN = "<!-- rows: test/system/programs_page.py writes them -->\n"
 END = "<!-- end of rows -->\n"
-ROW = re.compile(r'^\s+(?:end|row_ok)\s+(?:"([^"]*)"|(\S+))\s+"([^"]*)"',
+ROW = re.compile(r'^\s+(?:end|end_busy|row_ok)\s+(?:"([^"]*)"|(\S+))\s+"([^"]*)"',
                  re.M)
 
 

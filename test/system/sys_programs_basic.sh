@@ -17,13 +17,8 @@ row_python()
 row_redis()
 {
 	command -v redis-server >/dev/null || return 0
-	run redis redis-server --port 6379 --protected-mode no --save '' \
-		--dir "$TMP" --appendonly no
-	wait_until 50 at_port 6379 || fail "redis: no answer"
-	in_peer timeout 60 redis-benchmark -h "$IP_D" -q -n "$(count 2000 50000)" \
-		-P 4 -t ping,set,get,lpush,lpop,mset >"$TMP/bench.log" 2>&1 ||
-		fail "redis-benchmark gives $?"
-	grep -qi error "$TMP/bench.log" && fail "redis-benchmark has errors"
+	redis
+	redis_bench in_peer
 	end redis-server "redis-benchmark without errors" 6379
 }
 

@@ -8,15 +8,7 @@
 begin
 need nginx
 N=$(count 1000 50000)
-cat >"$TMP/knginx.conf" <<END
-user root; worker_processes 1; daemon off; pid $TMP/knginx.pid;
-error_log $TMP/knginx.log; events { worker_connections 512; }
-http { access_log off; keepalive_requests 1000000; root $TMP/www;
-  server { listen 81; } server { listen 82 http2; } }
-END
-in_bg knginx "$NS_P" nginx -c "$TMP/knginx.conf"
-kernel_up() { in_peer curl -sf -o /dev/null "http://$IP_P:81/"; }
-wait_until 50 kernel_up || fail "the kernel's nginx does not answer"
+kernel_nginx
 
 # both LOG COMMAND... - on the kernel, then on mtcpd; output in LOG.k, LOG.m
 both()
@@ -72,10 +64,7 @@ row_wrk()
 {
 	command -v wrk >/dev/null || return 0
 	both wrk wrk -t 2 -c 20 -d "$(count 1 10)" "http://$IP_P:81/"
-	grep -q 'Socket errors\|Non-2xx' "$TMP/wrk.m" &&
-		fail "wrk: $(grep 'errors\|Non-2xx' "$TMP/wrk.m")"
-	[ "$(awk '/requests in/ { print $1 }' "$TMP/wrk.m")" -gt 100 ] ||
-		fail "wrk got nowhere: $(tail -n 4 "$TMP/wrk.m")"
+	wrk_is_well wrk "$TMP/wrk.m" 100
 	row_ok "wrk as a client" "2 threads, no errors"
 }
 
@@ -89,10 +78,61 @@ row_h2load()
 	row_ok "h2load as a client" "HTTP/2 and HTTP/1.1, the kernel's counts"
 }
 
+kernel_tls_up()
+{
+	in_peer curl -skf --http0.9 -o /dev/null "https://$IP_P/index.html"
+}
+
+# s_server's own two headers come first, and an empty line.
+row_openssl()
+{
+	command -v openssl >/dev/null || return 0
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=x \
+		-keyout "$TMP/k.pem" -out "$TMP/c.pem" 2>/dev/null
+	cd "$TMP/www" || fail "no folder"
+	in_bg tls "$NS_P" openssl s_server -quiet -WWW -port 443 \
+		-cert "$TMP/c.pem" -key "$TMP/k.pem"
+	cd "$TMP" || fail "no folder"
+	wait_until 50 kernel_tls_up || fail "the kernel's s_server: no answer"
+	printf 'GET /big HTTP/1.0\r\n\r\n' | in_daemon timeout 30 \
+		"$(bin mtcp-run)" -- openssl s_client -quiet -ign_eof \
+		-connect "$IP_P:443" >"$TMP/got" 2>"$TMP/s_client.log" ||
+		fail "openssl s_client gives $?"
+	tail -c 3000000 "$TMP/got" | cmp -s - "$TMP/www/big" ||
+		fail "openssl s_client: the file differs"
+	row_ok "openssl s_client" "the file is identical over TLS"
+}
+
 row_left()
 {
 	wait_until 50 nothing_left || fail "the clients left something in mtcpd"
 }
 
-[ $# -gt 0 ] || set -- curl ab wrk h2load left
+is_busy() { [ "$(conns d)" -gt 0 ]; }
+
+# killed COMMAND... - with kill -9 while it has connections
+killed()
+{
+	command -v "$1" >/dev/null || return 0
+	run killed "$@"
+	wait_until 50 is_busy || fail "$1 has no connection"
+	sleep 0.2
+	alive "$RUN_PID" || fail "$1 ended too early"
+	# shellcheck disable=SC2046	# a list
+	kill -9 $(family "$RUN_PID") 2>/dev/null
+	wait_until 50 nothing_left || fail "$1: something is left in mtcpd"
+}
+
+row_killed()
+{
+	killed curl -s --limit-rate 200k -o /dev/null "http://$IP_P:81/big"
+	killed wget -q --limit-rate=200k -O /dev/null "http://$IP_P:81/big"
+	killed ab -q -k -t 30 -n 10000000 -c 20 "http://$IP_P:81/"
+	killed wrk -t 2 -c 20 -d 30 "http://$IP_P:81/"
+	killed h2load -D 30 -c 10 -m 10 "http://$IP_P:82/"
+	row_ok "curl, wget, ab, wrk, h2load" \
+		"kill -9 under way leaves nothing in mtcpd"
+}
+
+[ $# -gt 0 ] || set -- curl ab wrk h2load openssl left killed
 rows "$@"

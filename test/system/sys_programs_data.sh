@@ -23,19 +23,13 @@ saved() { [ "$(grep -c 'saving terminated with' "$TMP/redis.log")" -ge "$1" ]; }
 row_redis()
 {
 	command -v redis-server >/dev/null || return 0
-	run redis redis-server --port 6379 --protected-mode no --save '' \
-		--dir "$TMP"
-	wait_until 50 at_port 6379 || fail "redis: no answer"
+	redis
 	on_p timeout 20 redis-cli -h "$IP_D" subscribe news >"$TMP/heard" 2>&1 &
 	echo $! >>"$TMP/pids"
 	wait_until 50 heard '^1$' || fail "redis: no subscription"
 	saves=0
 	for side in in_peer on_p; do
-		$side timeout 60 redis-benchmark -h "$IP_D" -q -c 20 \
-			-n "$(count 2000 50000)" -P 4 -t set,get,lpush,lpop \
-			>"$TMP/bench.log" 2>&1 ||
-			fail "redis-benchmark, $side, gives $?"
-		grep -qi error "$TMP/bench.log" && fail "redis: errors, $side"
+		redis_bench $side
 		$side timeout 10 redis-cli -h "$IP_D" bgsave >/dev/null
 		$side timeout 10 redis-cli -h "$IP_D" publish news "from $side" \
 			>/dev/null
@@ -54,8 +48,7 @@ row_memcached()
 {
 	command -v memcached >/dev/null && command -v memcaslap >/dev/null ||
 		return 0
-	run memcached memcached -u root -t 4 -p 11211
-	wait_until 50 at_port 11211 || fail "memcached: no answer"
+	memcached_start
 	in_peer timeout 100 memcaslap -s "$IP_D:11211" -T 2 -c 32 \
 		-x "$(count 10000 200000)" >"$TMP/slap.log" 2>&1 ||
 		fail "memcaslap gives $?"
@@ -156,9 +149,7 @@ row_select()
 	END
 	run select python3 "$TMP/chooser.py"
 	wait_until 50 at_port 93 || fail "select: no answer"
-	in_peer timeout 60 python3 "$SYS_DIR/echoes.py" "$IP_D" 93 \
-		"$(count 20 500)" 2>"$TMP/echoes.log" ||
-		fail "select: $(tail -n 1 "$TMP/echoes.log")"
+	echoes 93 "$(count 20 500)"
 	end "an echo server by select()" "echoes of random sizes, half-close" 93
 }
 

@@ -9,27 +9,7 @@ begin
 dd if="$TMP/www/big" of="$TMP/some" bs=1000 count=300 2>/dev/null
 chmod 755 "$TMP"
 
-# echoes PORT CONNECTIONS - random data comes back, halves are closed in turn
-echoes()
-{
-	in_peer timeout 60 python3 "$SYS_DIR/echoes.py" "$IP_D" "$1" "$2" \
-		2>"$TMP/echoes.log" || fail "echo: $(tail -n 1 "$TMP/echoes.log")"
-}
-
 listens() { ctl d conns | grep -q ":$1 .*LISTEN\|LISTEN.*:$1 "; }
-
-# end_busy NAME WHAT COMMAND... - end() while COMMAND of the peer is under way
-end_busy()
-{
-	name=$1 what=$2
-	shift 2
-	ip netns exec "$PEER" timeout 30 "$@" >"$TMP/busy.log" 2>&1 &
-	busy=$!
-	sleep 0.5
-	end "$name" "$what"
-	kill $busy 2>/dev/null
-	wait $busy
-}
 
 # A child a connection, which has no rights and no files of its own.
 row_child()
@@ -357,8 +337,8 @@ row_nginx()
 	wait_until 50 at_port 81 || fail "nginx: no answer"
 	under_load 81 nginx reloads
 	[ "$failed" = 0 ] || fail "nginx: reloads: $failed requests failed"
-	done=$(sed -n 's/^Complete requests: *//p' "$TMP/ab.log")
-	pass "nginx, workers as www-data: $(count 3 20) reloads, none of $done requests failed"
+	say "reloads: $(grep '^Complete requests' "$TMP/ab.log"), none failed"
+	row_ok "nginx, workers as www-data" "reloads under load, no request fails"
 	under_load 81 nginx kill_worker
 	[ "$failed" -le 60 ] || fail "nginx: a death: $failed requests failed"
 	at_port 81 || fail "nginx: no answer after a worker's death"
@@ -370,26 +350,12 @@ row_nginx()
 row_apache()
 {
 	command -v apache2 >/dev/null || return 0
-	mods=/usr/lib/apache2/modules
-	cat >"$TMP/apache.conf" <<-EOF
-	ServerRoot $TMP
-	ServerName localhost
-	PidFile $TMP/apache.pid
-	ErrorLog $TMP/apache-error.log
-	LoadModule mpm_prefork_module $mods/mod_mpm_prefork.so
-	LoadModule authz_core_module $mods/mod_authz_core.so
-	LoadModule dir_module $mods/mod_dir.so
-	Listen 0.0.0.0:82
-	User www-data
-	Group www-data
-	DocumentRoot $TMP/www
-	StartServers 4
-	Mutex posixsem
-	EOF
-	run apache apache2 -d "$TMP" -f "$TMP/apache.conf" -DFOREGROUND
+	run apache apache2 -DFOREGROUND -f "$(apache_conf prefork 82 \
+		"StartServers 4
+Mutex posixsem")"
 	wait_until 50 at_port 82 || fail "apache2: no answer"
 	same 82 apache2
-	load 82 apache2
+	load 82 apache2 "" "$(count 2000 20000)"
 	end_busy "apache2, prefork" "a file identical, ab without a failure" \
 		ab -q -n 1000000 -c 20 "http://$IP_D:82/"
 }

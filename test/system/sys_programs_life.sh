@@ -6,6 +6,8 @@
 . "$SYS_DIR/programs_lib.sh"
 
 begin
+MTCPD=$TMP/mtcpd	# the next one's file, which an upgrade replaces
+cp "$(bin mtcpd)" "$MTCPD"
 
 row_threads()
 {
@@ -25,31 +27,7 @@ while True:
 EOF
 	run threads python3 "$TMP/t.py"
 	wait_until 50 at_port 86 || fail "threads: no answer"
-	in_peer timeout 60 python3 - "$IP_D" <<'EOF' || fail "threads: wrong echo"
-import socket, sys, threading, random, os
-bad = []
-def work(k):
-    try:
-        r = random.Random(k)
-        s = socket.create_connection((sys.argv[1], 86), 20)
-        for i in range(60):
-            d = os.urandom(r.randrange(1, 60000))
-            s.sendall(d)
-            got = b""
-            while len(got) < len(d):
-                x = s.recv(65536)
-                if not x: raise Exception("eof")
-                got += x
-            if got != d: raise Exception("differs")
-        s.shutdown(1)
-        if s.recv(1): raise Exception("more")
-    except Exception as e:
-        bad.append(e)
-t = [threading.Thread(target=work, args=(k,)) for k in range(30)]
-[x.start() for x in t]; [x.join() for x in t]
-print(bad[:3])
-sys.exit(bool(bad))
-EOF
+	echoes 86 "$(count 30 500)"
 	end "a thread a connection" "echoes of random sizes, half-close" 86
 }
 
@@ -58,22 +36,59 @@ row_restart()
 	command -v lighttpd >/dev/null || return 0
 	run lighttpd lighttpd -D -f "$(lighttpd_conf)"
 	wait_until 50 at_port 8080 || fail "lighttpd: no answer"
-	# shellcheck disable=SC2154	# mtcpd_start sets it
-	kill -9 "$MTCPD_PID_d"
-	wait_until 50 gone "$MTCPD_PID_d" || fail "mtcpd lives on"
-	sleep 1		# its threads let go of the pid file a little later
-	mtcpd_start d
-	wait_until 100 at_port 8080 || fail "lighttpd: no answer afterwards"
-	load 8080 lighttpd
-	end "lighttpd, the daemon ends" "serves again after kill -9 of mtcpd"
+	ends 8080 lighttpd load 8080 lighttpd
+	end "lighttpd, the daemon ends" \
+		"serves again after kill -9 and after an upgrade of mtcpd"
+}
+
+# ends PORT NAME COMMAND... - mtcpd is killed under load; then a package puts
+# another file into its place, and it is restarted; COMMAND works after each
+ends()
+{
+	port=$1 name=$2
+	shift 2
+	in_bg press "$NS_P" python3 "$SYS_DIR/press.py" "$IP_D" "$port"
+	press=$BG_PID
+	sleep 0.5
+	restart_d KILL
+	wait_until 150 at_port "$port" ||
+		fail "$name: no answer after kill -9 of mtcpd"
+	"$@"
+	cp "$MTCPD" "$MTCPD.dpkg-new"
+	mv "$MTCPD.dpkg-new" "$MTCPD"
+	restart_d TERM
+	wait_until 150 at_port "$port" ||
+		fail "$name: no answer after an upgrade of mtcpd"
+	kill "$press"
+	"$@"
+}
+
+row_restart_nginx()
+{
+	command -v nginx >/dev/null || return 0
+	run nginx nginx -c "$(nginx_conf)"
+	wait_until 50 at_port 81 || fail "nginx: no answer"
+	ends 81 nginx load 81 nginx
+	end "nginx, the daemon ends" \
+		"serves again after kill -9 and after an upgrade of mtcpd"
+}
+
+row_restart_redis()
+{
+	command -v redis-server >/dev/null || return 0
+	redis
+	in_peer redis-cli -h "$IP_D" set key value >/dev/null
+	ends 6379 redis redis_bench in_peer
+	[ "$(in_peer redis-cli -h "$IP_D" get key)" = value ] ||
+		fail "redis does not know what it knew"
+	end "redis-server, the daemon ends" \
+		"serves again after kill -9 and after an upgrade of mtcpd"
 }
 
 row_bgsave()
 {
 	command -v redis-server >/dev/null || return 0
-	run redis redis-server --port 6379 --protected-mode no --save '' \
-		--dir "$TMP"
-	wait_until 50 at_port 6379 || fail "redis: no answer"
+	redis
 	in_peer redis-cli -h "$IP_D" set key value >/dev/null
 	in_peer redis-cli -h "$IP_D" bgsave >/dev/null
 	wait_until 50 test -s "$TMP/dump.rdb" || fail "redis: nothing saved"
@@ -95,5 +110,6 @@ row_reload()
 	end "nginx, reload" "reloads with new workers" 81
 }
 
-[ $# -gt 0 ] || set -- threads restart bgsave reload
+[ $# -gt 0 ] ||
+	set -- threads restart restart_nginx restart_redis bgsave reload
 rows "$@"

@@ -12,9 +12,9 @@ row_nginx()
 	command -v nginx >/dev/null || return 0
 	run nginx nginx -c "$(nginx_conf)"
 	wait_until 50 at_port 81 || fail "nginx: no answer"
-	same 81 nginx
-	load 81 nginx
-	end "nginx, 2 workers" "a file identical, ab without failures" 81
+	site 81 nginx
+	end "nginx, 2 workers" "a file identical, ab and wrk without failures" \
+		81
 }
 
 row_node()
@@ -51,50 +51,110 @@ row_openssl()
 row_memcached()
 {
 	command -v memcached >/dev/null || return 0
-	run memcached memcached -u root -t 4 -p 11211
-	wait_until 50 at_port 11211 || fail "memcached: no answer"
+	memcached_start
 	memcached_answers 300 ||
 		fail "memcached: wrong answers"
 	end "memcached -t 4" "20 connections, sets and gets without an error" 11211
+}
+
+# The kernel's side of mtcpd's host: a web server that haproxy asks by
+# loopback, and ports of haproxy's that only loopback reaches.
+loopback_web_up()
+{
+	in_daemon curl -sf -o /dev/null "http://127.0.0.1:8002/" 2>/dev/null
+}
+
+# same_inside PORT NAME - as same, but from mtcpd's own host, by the kernel
+same_inside()
+{
+	in_daemon curl -sf --max-time 20 -o "$TMP/got" \
+		"http://127.0.0.1:$1/big" || fail "$2: curl gives $?"
+	cmp -s "$TMP/got" "$TMP/www/big" || fail "$2: the file differs"
 }
 
 row_haproxy()
 {
 	command -v haproxy >/dev/null || return 0
 	kernel_web
-	cat >"$TMP/haproxy.cfg" <<EOF
-global
-  nbthread 2
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 20s
-  timeout server 20s
-listen web
-  bind :83
-  server a $IP_P:8001
+	in_bg lweb "$NS_D" python3 -m http.server -d "$TMP/www" \
+		-b 127.0.0.1 8002
+	wait_until 100 loopback_web_up || fail "no web server on loopback"
+	run haproxy haproxy -db -f "$(haproxy_conf 2 "
 listen raw
   mode tcp
   bind :84
   server a $IP_P:8001
-EOF
-	run haproxy haproxy -db -f "$TMP/haproxy.cfg"
+listen in
+  bind :85
+  server a 127.0.0.1:8002
+listen rawin
+  mode tcp
+  bind :86
+  server a 127.0.0.1:8002
+listen out
+  bind 127.0.0.1:87
+  server a $IP_P:8001
+listen rawout
+  mode tcp
+  bind 127.0.0.1:88
+  server a $IP_P:8001")"
 	wait_until 50 at_port 83 || fail "haproxy: no answer"
 	same 83 "haproxy, http"
 	same 84 "haproxy, tcp"
-	end "haproxy, 2 threads" "http and tcp, both sides on mtcpd" 84
+	same 85 "haproxy, http, to the kernel"
+	same 86 "haproxy, tcp, to the kernel"
+	same_inside 87 "haproxy, http, from the kernel"
+	same_inside 88 "haproxy, tcp, from the kernel"
+	end "haproxy, 2 threads" \
+		"http and tcp: both sides on mtcpd, either one the kernel's" 84
+}
+
+# At a connection that ends at once, or after a test, iperf3 -s closes its
+# listener and resets who is in the queue: its own word says when it listens.
+iperf3_listens()
+{
+	[ "$(grep -c 'Server listening' "$TMP/$1.log")" -ge "$2" ]
+}
+
+# gbits FILE - what iperf3 -J tells that was received, both ways together
+gbits()
+{
+	python3 -c 'import json, sys
+end = json.load(open(sys.argv[1]))["end"]
+print("%.2f" % (sum(v["bits_per_second"] for k, v in end.items()
+                    if k.startswith("sum_received")) / 1e9))' "$1"
+}
+
+# iperf3_client SERVER N ADDRESS PORT OPTIONS... - its Nth test; speed: Gbit/s
+iperf3_client()
+{
+	server=$1 number=$2 addr=$3 port=$4
+	shift 4
+	wait_until 100 iperf3_listens "$server" "$number" ||
+		fail "iperf3 $*: $server does not listen"
+	in_peer timeout 30 iperf3 -J -c "$addr" -p "$port" \
+		-t "$(count 1 10)" "$@" >"$TMP/iperf3.json" 2>&1 ||
+		fail "iperf3 $* to $addr gives $?: $(grep error "$TMP/iperf3.json")"
+	speed=$(gbits "$TMP/iperf3.json")
 }
 
 row_iperf3()
 {
 	command -v iperf3 >/dev/null || return 0
-	run iperf3 iperf3 -s
-	wait_until 50 at_port 5201 || fail "iperf3: no answer"
+	ip -n "$NS_D" addr add 10.77.0.4/24 dev mtd
+	in_bg kiperf3 "$NS_D" iperf3 -s --forceflush -B 10.77.0.4 -p 5202
+	run iperf3 iperf3 -s --forceflush
+	n=0
 	for how in "-P 8" "-R -P 8" "--bidir -P 2"; do
+		n=$((n + 1))
 		# shellcheck disable=SC2086	# options
-		in_peer timeout 30 iperf3 -c "$IP_D" -t "$(count 1 10)" $how \
-			>"$TMP/iperf3-c.log" 2>&1 || fail "iperf3 $how gives $?"
+		iperf3_client iperf3 $n "$IP_D" 5201 $how
+		mtcp=$speed
+		# shellcheck disable=SC2086	# options
+		iperf3_client kiperf3 $n 10.77.0.4 5202 $how
+		say "iperf3 $how: mtcpd $mtcp Gbit/s, the kernel $speed"
 	done
+	ip -n "$NS_D" addr del 10.77.0.4/24 dev mtd
 	end "iperf3 -s" "-P 8 both ways and --bidir run to the end" 5201
 }
 

@@ -59,8 +59,8 @@ row_numbers()
 	row_ok "mtcp-run -n" "numbers that cannot be are refused"
 }
 
-# echoes PORT CONNECTIONS BYTES [PIECES] - exact, both ways at once
-echoes()
+# two_way PORT CONNECTIONS BYTES [PIECES] - exact, both ways at once
+two_way()
 {
 	in_peer timeout 60 python3 - "$IP_D" "$@" <<'END'
 import os, random, socket, sys, threading
@@ -112,7 +112,7 @@ while True:
 END
 	run threads python3 "$TMP/t.py"
 	wait_until 50 at_port 86 || fail "threads: no answer"
-	echoes 86 30 "$(count 300000 5000000)" || fail "threads: wrong echo"
+	two_way 86 30 "$(count 300000 5000000)" || fail "threads: wrong echo"
 	contexts threads 4
 	end "a thread a connection, 4 contexts" "exact echoes both ways at once" 86
 }
@@ -124,7 +124,7 @@ row_passer()
 		# shellcheck disable=SC2086	# and how often it forks
 		run passer "$(bin passer)" 87 3 $bytes
 		wait_until 50 at_port 87 || fail "passer: no answer"
-		echoes 87 12 "$(count 1000000 20000000)" ||
+		two_way 87 12 "$(count 1000000 20000000)" ||
 			fail "passer: wrong echo"
 		contexts passer 3
 		[ "$bytes" = 20000 ] || kill_run
@@ -137,15 +137,10 @@ row_passer()
 row_memcached()
 {
 	command -v memcached >/dev/null || return 0
-	run memcached memcached -u root -t 4 -p 11211
-	wait_until 50 at_port 11211 || fail "memcached: no answer"
+	memcached_start
 	memcached_answers 200 || fail "memcached: wrong answers"
 	contexts memcached 4
-	# shellcheck disable=SC2154	# mtcpd_start sets it
-	kill -9 "$MTCPD_PID_d"
-	wait_until 50 gone "$MTCPD_PID_d" || fail "mtcpd lives on"
-	sleep 1		# its threads let go of the pid file a little later
-	mtcpd_start d
+	restart_d KILL
 	wait_until 100 at_port 11211 || fail "memcached: no answer afterwards"
 	memcached_answers 200 || fail "memcached: wrong answers afterwards"
 	contexts memcached 4
@@ -158,21 +153,9 @@ row_haproxy()
 {
 	command -v haproxy >/dev/null || return 0
 	kernel_web
-	cat >"$TMP/haproxy.cfg" <<END
-global
-  nbthread 3
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 20s
-  timeout server 20s
-listen web
-  bind :83
-  server a $IP_P:8001
-END
 	MTCP_RUN_EXPLAIN=1
 	export MTCP_RUN_EXPLAIN
-	run haproxy haproxy -db -f "$TMP/haproxy.cfg"
+	run haproxy haproxy -db -f "$(haproxy_conf 3)"
 	unset MTCP_RUN_EXPLAIN
 	wait_until 50 at_port 83 || fail "haproxy: no answer"
 	same 83 haproxy
@@ -216,7 +199,7 @@ END
 	wait_until 50 at_port 88 || fail "reuseport: no answer"
 	sleep 0.5
 	contexts reuseport 3
-	echoes 88 20 300000 || fail "reuseport: wrong echo"
+	two_way 88 20 300000 || fail "reuseport: wrong echo"
 	end "SO_REUSEPORT, a listener a thread" "20 connections, exact echoes" 88
 }
 
@@ -321,15 +304,6 @@ END
 		89
 }
 
-# restart_d - mtcpd's configuration has changed
-restart_d()
-{
-	kill "$MTCPD_PID_d"
-	wait_until 100 gone "$MTCPD_PID_d" || fail "mtcpd does not end"
-	sleep 1		# its threads let go of the pid file a little later
-	mtcpd_start d
-}
-
 # Each of four threads fetches by libcurl's way: connect, then wait for it.
 row_limit()
 {
@@ -375,7 +349,7 @@ END
 			fail "limit: it did not say what it lacked"
 		run passer "$(bin passer)" 87 3 50000
 		wait_until 50 at_port 87 || fail "passer: no answer"
-		echoes 87 6 500000 || fail "limit: wrong echo"
+		two_way 87 6 500000 || fail "limit: wrong echo"
 		contexts limit $n $n
 		kill_run
 	done
@@ -388,22 +362,12 @@ row_wrk()
 {
 	command -v wrk >/dev/null || return 0
 	command -v nginx >/dev/null || return 0
-	cat >"$TMP/knginx.conf" <<END
-user root; worker_processes 1; daemon off; pid $TMP/knginx.pid;
-error_log $TMP/knginx.log; events { worker_connections 512; }
-http { access_log off; keepalive_requests 1000000; root $TMP/www;
-  server { listen 81; } }
-END
-	in_bg knginx "$NS_P" nginx -c "$TMP/knginx.conf"
-	kernel_up() { in_peer curl -sf -o /dev/null "http://$IP_P:81/"; }
-	wait_until 50 kernel_up || fail "the kernel's nginx does not answer"
+	kernel_nginx
 	run wrk wrk -t 2 -c 20 -d "$(count 2 10)" "http://$IP_P:81/"
 	sleep 1
 	contexts wrk 2
 	wait_until 200 gone "$RUN_PID" || fail "wrk does not end"
-	grep -q 'Socket errors\|Non-2xx' "$TMP/wrk.log" && fail "wrk: errors"
-	[ "$(awk '/requests in/ { print $1 }' "$TMP/wrk.log")" -gt 100 ] ||
-		fail "wrk got nowhere: $(tail -n 4 "$TMP/wrk.log")"
+	wrk_is_well wrk "$TMP/wrk.log" 100
 	row_ok "wrk -t 2, a context each" "no errors"
 }
 

@@ -8,32 +8,11 @@
 begin
 chmod -R a+rX "$TMP"
 
-# apache_conf MPM - a configuration for port 87
-apache_conf()
-{
-	m=/usr/lib/apache2/modules
-	cat >"$TMP/apache.conf" <<-END
-	ServerRoot $TMP
-	ServerName x
-	LoadModule mpm_$1_module $m/mod_mpm_$1.so
-	LoadModule authz_core_module $m/mod_authz_core.so
-	Listen 87
-	User www-data
-	Group www-data
-	PidFile $TMP/apache.pid
-	ErrorLog $TMP/apache-error.log
-	DocumentRoot $TMP/www
-	KeepAlive On
-	MaxKeepAliveRequests 0
-	StartServers 2
-	END
-	echo "$TMP/apache.conf"
-}
-
 row_apache()
 {
 	[ -e /usr/lib/apache2/modules/mod_mpm_event.so ] || return 0
-	run apache apache2 -DFOREGROUND -f "$(apache_conf event)"
+	run apache apache2 -DFOREGROUND -f "$(apache_conf event 87 \
+		"StartServers 2")"
 	wait_until 50 at_port 87 || fail "apache2, event: no answer"
 	same 87 "apache2, event"
 	load 87 "apache2, event" index.html "$(count 1000 20000)"
@@ -64,20 +43,7 @@ lighttpd()
 	run lighttpd lighttpd -D -f "$(lighttpd_conf \
 		"server.max-worker = $1")"
 	wait_until 50 at_port 8080 || fail "lighttpd: no answer"
-	if full; then
-		head -c 1073741824 /dev/urandom >"$TMP/www/huge"
-		in_peer curl -sf --max-time 120 "http://$IP_D:8080/huge" |
-			cmp - "$TMP/www/huge" || fail "lighttpd: 1 GiB differs"
-		rm "$TMP/www/huge"
-	fi
-	load 8080 lighttpd
-	command -v wrk >/dev/null || return 0
-	in_peer wrk -t 1 -c 20 -d "$(count 1 10)" "http://$IP_D:8080/" \
-		>"$TMP/wrk.log" 2>&1 || fail "lighttpd: wrk gives $?"
-	grep -q 'Socket errors\|Non-2xx' "$TMP/wrk.log" &&
-		fail "lighttpd: wrk has errors"
-	w=$(awk '/requests in/ { print $1 }' "$TMP/wrk.log")
-	[ "$w" -gt "$(count 100 50000)" ] || fail "lighttpd: wrk: $w only"
+	site 8080 lighttpd
 }
 
 row_lighttpd()
