@@ -7,6 +7,7 @@
  * reads the rules of run.conf and of the command line, and executes the
  * program with libmtcppreload.so in front of libc.
  */
+#include <arpa/inet.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "shm/ctl.h"
@@ -27,9 +29,11 @@
 #define CONF	"/etc/mtcpd/run.conf"
 #define LIBRARY	"libmtcppreload.so"
 #define RULES	8192
+#define RULES_MAX 64		/* of the library */
 #define CONTEXTS 16		/* HOMES_MAX of the library */
 
 static char rules[RULES];
+static int rule_count;
 
 static void usage(FILE *to)
 {
@@ -60,6 +64,43 @@ static bool one_of(const char *s, const char *a, const char *b, const char *c)
 	return !strcmp(s, a) || !strcmp(s, b) || (c && !strcmp(s, c));
 }
 
+static bool valid_addr(char *addr)
+{
+	char *bits = strchr(addr, '/');
+	struct in_addr a;
+
+	if (!strcmp(addr, "*"))
+		return true;
+	if (bits) {
+		*bits++ = 0;
+		if (!*bits || strlen(bits) > 2 ||
+		    bits[strspn(bits, "0123456789")] || atoi(bits) > 32)
+			return false;
+	}
+	return inet_pton(AF_INET, addr, &a) == 1;
+}
+
+/* As the library reads it (preload/policy.c). */
+static bool valid_port(const char *port)
+{
+	unsigned int a, b;
+	char more;
+
+	if (!strcmp(port, "*"))
+		return true;
+	if (port[strspn(port, "0123456789-")])
+		return false;
+	switch (sscanf(port, "%5u-%5u%c", &a, &b, &more)) {
+	case 1:
+		return !strchr(port, '-') && strlen(port) <= 5 &&
+		       a <= UINT16_MAX;
+	case 2:
+		return a <= b && b <= UINT16_MAX;
+	default:
+		return false;
+	}
+}
+
 static bool valid(const char *line)
 {
 	char side[16], way[16], addr[64], port[16], more;
@@ -68,8 +109,7 @@ static bool valid(const char *line)
 		      &more) == 4 &&
 	       one_of(side, "mtcpd", "kernel", NULL) &&
 	       one_of(way, "listen", "connect", "any") &&
-	       strspn(addr, "0123456789./*") == strlen(addr) &&
-	       strspn(port, "0123456789-*") == strlen(port);
+	       valid_addr(addr) && valid_port(port);
 }
 
 static void add_rule(const char *line, const char *where)
@@ -82,8 +122,11 @@ static void add_rule(const char *line, const char *where)
 			where, line);
 		exit(125);
 	}
-	if (n + strlen(line) + 2 > sizeof(rules))
-		refuse("too many rules", "", "");
+	if (n + strlen(line) + 2 > sizeof(rules) || ++rule_count > RULES_MAX) {
+		fprintf(stderr, "mtcp-run: %s: more than %d rules\n", where,
+			RULES_MAX);
+		exit(125);
+	}
 	snprintf(rules + n, sizeof(rules) - n, "%s%s", n ? ";" : "", line);
 }
 
@@ -131,6 +174,8 @@ static void read_rules(const char *path, bool must)
 		return;
 	}
 	while (fgets(line, sizeof(line), f)) {
+		if (strlen(line) == sizeof(line) - 1)
+			refuse(": a line is too long: ", path, line);
 		line[strcspn(line, "#\n")] = 0;
 		if (strspn(line, " \t") != strlen(line) &&
 		    !setting(line, path))
@@ -211,10 +256,16 @@ static void check_program(const char *name)
 	}
 	if (fd < 0 || fstat(fd, &st))
 		refuse(": cannot be read: ", path, strerror(errno));
-	if ((st.st_mode & (S_ISUID | S_ISGID)) && getuid())
+	if ((st.st_mode & S_ISUID && st.st_uid != getuid()) ||
+	    (st.st_mode & S_ISGID && st.st_gid != getgid()))
 		refuse(" is setuid or setgid", path,
 		       ": the loader ignores LD_PRELOAD for it; run it as the "
 		       "user that it becomes");
+	if (getuid() && fgetxattr(fd, "security.capability", NULL, 0) > 0)
+		refuse(" has file capabilities", path,
+		       ": the loader ignores LD_PRELOAD for it; take them away "
+		       "(setcap -r), and give them by AmbientCapabilities= or "
+		       "capsh(1)");
 	at = st.st_size ? mmap(NULL, (size_t)st.st_size, PROT_READ,
 			       MAP_PRIVATE, fd, 0) : MAP_FAILED;
 	if (at != MAP_FAILED && is_static(at, (size_t)st.st_size))

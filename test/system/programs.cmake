@@ -17,6 +17,7 @@ system_test(programs_clients 300 sys_programs_clients)
 system_test(programs_web 400 sys_programs_web)
 system_test(programs_data 300 sys_programs_data)
 system_test(programs_traps 240 sys_programs_traps)
+system_test(programs_choice 120 sys_programs_choice)
 system_test(programs_threads 240 sys_programs_threads
   numbers threads passer memcached wrk)
 system_test(programs_threads_2 240 sys_programs_threads
