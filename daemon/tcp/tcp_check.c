@@ -120,7 +120,7 @@ static void check_sent(const struct tcp_env *env, const struct tcb *t,
 {
 	const struct tcb_ext *x = ext_of(env, t);
 	uint32_t sacked = 0, lost = 0, flying = 0, timed = 0, last = 0;
-	uint32_t count = 0;
+	uint32_t count = 0, again = 0;
 	seq_t from = t->snd_una == t->iss ? t->iss + 1 : t->snd_una;
 	bool lost_seen = false;
 
@@ -152,6 +152,7 @@ static void check_sent(const struct tcp_env *env, const struct tcb *t,
 		const struct xmit *r = pool_at(&env->xmits, i);
 
 		ENSURE(!(r->flags & (XMIT_SACKED | XMIT_LOST)), "in flight");
+		again += r->flags & XMIT_AGAIN ? r->end - r->seq : 0;
 		ENSURE(r->sooner == last, "linked both ways");
 		ENSURE(!last || (int32_t)(r->sent_us - ((struct xmit *)
 			pool_at(&env->xmits, last))->sent_us) >= 0, "by time");
@@ -160,6 +161,7 @@ static void check_sent(const struct tcp_env *env, const struct tcb *t,
 		timed++;
 	}
 	ENSURE(timed == flying && last == x->sent.last, "all of them by time");
+	ENSURE(again == x->sent.again, "what was sent again is summed");
 }
 
 static void check_numbers(const struct tcb *t)

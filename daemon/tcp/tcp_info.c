@@ -226,6 +226,7 @@ static void info_recovery(const struct tcp_env *env, const struct tcb *t,
 		return;
 	out->sacked = segments(x->sent.sacked, t->mss);
 	out->lost = segments(x->sent.lost, t->mss);
+	out->retrans = segments(x->sent.again, t->mss);
 }
 
 /* Linux's TCP_CA_*: open, disorder, CWR, recovery, loss. */

@@ -48,10 +48,16 @@ static uint32_t bytes(const struct xmit *r)
 
 /* ---- by time ---- */
 
+static uint32_t again(const struct xmit *r)
+{
+	return r->flags & XMIT_AGAIN ? bytes(r) : 0;
+}
+
 static void unlink_time(struct tcp_env *env, struct xmit_board *b, uint32_t i)
 {
 	struct xmit *r = at(env, i);
 
+	b->again -= again(r);
 	if (r->sooner)
 		at(env, r->sooner)->later = r->later;
 	else
@@ -67,6 +73,7 @@ static void link_last(struct tcp_env *env, struct xmit_board *b, uint32_t i)
 {
 	struct xmit *r = at(env, i);
 
+	b->again += again(r);
 	r->later = 0;
 	r->sooner = b->last;
 	if (b->last)
@@ -157,10 +164,13 @@ void xmit_sent(struct tcp_env *env, struct tcb *t, seq_t seq, seq_t end)
 	if (append(env, b, seq, end, (uint32_t)env->now.us))
 		return;
 	r = b->tail ? at(env, b->tail) : NULL;
-	if (r && in_flight(r))
-		r->end = end;
-	else
+	if (!r || !in_flight(r)) {
 		xmit_forget(env, t);
+		return;
+	}
+	b->again -= again(r);
+	r->end = end;
+	b->again += again(r);
 }
 
 static bool split(struct tcp_env *env, struct tcb *t, uint32_t rec, seq_t where,
@@ -287,6 +297,8 @@ void xmit_acked(struct tcp_env *env, struct tcb *t, seq_t ack,
 				b->sacked -= bytes(&part);
 			else if (r->flags & XMIT_LOST)
 				b->lost -= bytes(&part);
+			else
+				b->again -= again(&part);
 			if (r->flags & XMIT_SACKED)
 				count_off(env, t, &part);
 			else

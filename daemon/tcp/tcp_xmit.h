@@ -14,8 +14,8 @@
  *
  * Invariants (tcp_check.c)
  *	Records cover [max(snd_una, iss + 1), snd_nxt) without a gap, or there
- *	are none.  Each is in flight, SACKED or LOST; `sacked` and `lost` are
- *	the sums of their bytes.  first..last holds those in flight, the one
+ *	are none.  Each is in flight, SACKED or LOST; `sacked`, `lost` and
+ *	`again` are the sums of their bytes.  first..last holds those in flight, the one
  *	sent earliest first.  No LOST record lies before `hint`.
  *
  * When the pool is empty the last record grows, or the connection goes on
@@ -69,6 +69,7 @@ struct xmit_board {
 	uint32_t first, last;	/* by time */
 	uint32_t hint;		/* of the first LOST one; 0: none */
 	uint32_t sacked, lost;	/* bytes */
+	uint32_t again;		/* bytes in flight that were sent more than once */
 	uint32_t finger[XMIT_FINGERS];	/* before a SACK block; 0: free */
 	uint32_t turn;		/* the finger that moves next */
 };

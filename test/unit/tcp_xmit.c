@@ -105,6 +105,7 @@ static void check(const struct model *m)
 {
 	const struct xmit_board *b = board(m);
 	uint32_t sacked = 0, lost = 0, flying = 0, count = 0, last = 0;
+	uint32_t again = 0;
 	seq_t at = m->t->snd_una;
 	bool first_lost = true;
 
@@ -116,7 +117,10 @@ static void check(const struct model *m)
 		at = r->end;
 		sacked += r->flags & XMIT_SACKED ? r->end - r->seq : 0;
 		lost += r->flags & XMIT_LOST ? r->end - r->seq : 0;
-		flying += !(r->flags & (XMIT_SACKED | XMIT_LOST));
+		if (!(r->flags & (XMIT_SACKED | XMIT_LOST))) {
+			flying++;
+			again += r->flags & XMIT_AGAIN ? r->end - r->seq : 0;
+		}
 		if ((r->flags & XMIT_LOST) && first_lost && b->hint) {
 			assert_true(seq_leq(record(m, b->hint)->seq, r->seq));
 			first_lost = false;
@@ -131,6 +135,7 @@ static void check(const struct model *m)
 	assert_int_equal(at, m->t->snd_nxt);
 	assert_int_equal(b->sacked, sacked);
 	assert_int_equal(b->lost, lost);
+	assert_int_equal(b->again, again);
 	assert_int_equal(check_times(m), flying);
 }
 

@@ -165,7 +165,7 @@ static const struct {
 	FIELD(state), FIELD(ca_state), FIELD(retransmits), FIELD(probes),
 	FIELD(backoff), FIELD(options), FIELD(wscales), FIELD(limited),
 	FIELD(rto_us), FIELD(snd_mss), FIELD(rcv_mss), FIELD(unacked),
-	FIELD(sacked), FIELD(lost), FIELD(pmtu), FIELD(rtt_us),
+	FIELD(sacked), FIELD(lost), FIELD(retrans), FIELD(pmtu), FIELD(rtt_us),
 	FIELD(rttvar_us), FIELD(snd_ssthresh), FIELD(snd_cwnd), FIELD(advmss),
 	FIELD(reordering), FIELD(total_retrans), FIELD(pacing_rate),
 	FIELD(max_pacing_rate), FIELD(bytes_acked), FIELD(notsent_bytes),
