@@ -118,7 +118,7 @@ postgres_files()
 {
 	mkdir "$TMP/pg"
 	chown postgres: "$TMP/pg"
-	as_postgres "$PGBIN/initdb" -D "$TMP/pg/data" -A trust -N \
+	as_postgres timeout 100 "$PGBIN/initdb" -D "$TMP/pg/data" -A trust -N \
 		>"$TMP/initdb.log" 2>&1 || fail "initdb: $(tail -n 1 "$TMP/initdb.log")"
 	echo "host all all $IP_P/32 trust" >>"$TMP/pg/data/pg_hba.conf"
 	chmod 666 "$TMP/d.sock"
@@ -132,11 +132,12 @@ row_postgres()
 		"$PGBIN/postgres" -D "$TMP/pg/data" -k "$TMP/pg" \
 		-c listen_addresses='*' -c fsync=off
 	wait_until 100 at_port 5432 || fail "postgres: no answer"
-	in_peer "$PGBIN/pgbench" -h "$IP_D" -U postgres -i -q postgres \
-		>"$TMP/pgbench.log" 2>&1 || fail "pgbench -i gives $?"
+	in_peer timeout 60 "$PGBIN/pgbench" -h "$IP_D" -U postgres -i -q \
+		postgres >"$TMP/pgbench.log" 2>&1 ||
+		fail "pgbench -i gives $?: $(ctl d conns)"
 	in_peer timeout 60 "$PGBIN/pgbench" -h "$IP_D" -U postgres -c 10 \
 		-T "$(count 3 30)" postgres >"$TMP/pgbench.log" 2>&1 ||
-		fail "pgbench gives $?"
+		fail "pgbench gives $?: $(ctl d conns)"
 	grep -q "failed transactions: 0 " "$TMP/pgbench.log" ||
 		fail "pgbench: $(grep failed "$TMP/pgbench.log")"
 	end_busy PostgreSQL "pgbench with 10 clients without an error" \

@@ -3,8 +3,10 @@ mtcpd_unit_test(client_sockid mtcpclient_static mtcpd_flags)
 mtcpd_unit_test(client_conn mtcpclient_static mtcpd_flags)
 mtcpd_unit_test(client_conf mtcpclient_static mtcpd_flags)
 
-add_library(client_fake STATIC client_fake.c)
-target_link_libraries(client_fake PUBLIC mtcpd_flags Threads::Threads)
+add_library(client_fake STATIC client_fake.c client_kit.c)
+target_link_libraries(client_fake PUBLIC mtcpd_flags Threads::Threads
+  PRIVATE PkgConfig::CMOCKA)
+target_compile_options(client_fake PRIVATE -Wno-conversion)
 foreach(name client_socket client_sockopt client_stock client_share client_epoll
     client_restart)
   mtcpd_unit_test(${name} client_fake mtcpclient_static mtcpd_flags)

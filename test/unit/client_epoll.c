@@ -14,8 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client_fake.h"
-#include "libclient/client.h"
+#include "client_kit.h"
 
 #define SOCK	handle_make(1, 1, 5)
 #define IN	((uint32_t)MTCP_EPOLLIN)
@@ -32,14 +31,8 @@ static struct mtcp_epoll_event evs[16];
 
 static int begin(void **state)
 {
-	struct mtcp_conf c = { .num_cores = 2, .max_concurrency = 200 };
-
 	(void)state;
-	fake_start(&f, NULL);
-	mtcp_setconf(&c);
-	assert_int_equal(mtcp_init(NULL), 0);
-	m = mtcp_create_context(1);
-	assert_non_null(m);
+	m = kit_begin(&f);
 	ep = mtcp_epoll_create(m, 16);
 	assert_int_equal(ep, 0);	/* a set takes an id too */
 	return 0;
@@ -48,9 +41,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	mtcp_destroy_context(m);
-	mtcp_destroy();
-	fake_stop(&f);
+	kit_end(&f, m);
 	return 0;
 }
 
@@ -73,24 +64,9 @@ static int wait_ev(int timeout)
 	return mtcp_epoll_wait(m, ep, evs, 16, timeout);
 }
 
-static uint32_t cookie_of(int s)
-{
-	return conn_cookie(&m->conns, m->ids.slot[s].obj);
-}
-
-static int connecting(void)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(80) };
-	int s = mtcp_socket(m, AF_INET, SOCK_STREAM, 0);
-
-	a.sin_addr.s_addr = inet_addr("10.0.0.2");
-	mtcp_connect(m, s, (struct sockaddr *)&a, sizeof(a));
-	return s;
-}
-
 static void say(int s, uint8_t type, int error)
 {
-	struct event ev = { .type = type, .cookie = cookie_of(s) };
+	struct event ev = { .type = type, .cookie = kit_cookie(m, s) };
 
 	ev.sock = SOCK;
 	ev.limit = 1000;
@@ -101,24 +77,22 @@ static void say(int s, uint8_t type, int error)
 
 static int connected(void)
 {
-	int s = connecting();
+	int s = kit_connect(m);
 
 	fake_grant(&f, 0, 1, BLOCK_SMALL, 6);
-	say(s, EVENT_CONNECTED, 0);
-	ctx_progress(m);
-	fake_skip(&f, 0);
+	kit_connected(&f, m, s, SOCK, 1000);
 	return s;
 }
 
 static void data(int s, const char *text)
 {
-	fake_data(&f, 0, 1, cookie_of(s), SOCK, text, (uint16_t)strlen(text));
+	fake_data(&f, 0, 1, kit_cookie(m, s), SOCK, text, (uint16_t)strlen(text));
 }
 
 /* b: epwget asserts that events is exactly OUT. */
 static void one_bit_an_entry(void **state)
 {
-	int s = connecting();
+	int s = kit_connect(m);
 
 	(void)state;
 	add(s, IN | OUT);
@@ -253,7 +227,7 @@ static void out_after_limit(void **state)
 {
 	static char bytes[2000];
 	int s = connected();
-	struct event ev = { .type = EVENT_SENT, .cookie = cookie_of(s) };
+	struct event ev = { .type = EVENT_SENT, .cookie = kit_cookie(m, s) };
 	union fake_cmd c;
 
 	(void)state;
@@ -272,7 +246,7 @@ static void out_after_limit(void **state)
 
 static void out_after_stock(void **state)
 {
-	int s = connecting();
+	int s = kit_connect(m);
 	union fake_cmd c;
 
 	(void)state;
@@ -418,7 +392,7 @@ static void pipes(void **state)
 
 static void polling(void **state)
 {
-	int s = connected(), t = connecting();
+	int s = connected(), t = kit_connect(m);
 	struct pollfd p[4] = { { .fd = s, .events = POLLIN | POLLOUT },
 			       { .fd = t, .events = POLLIN },
 			       { .fd = -1 }, { .fd = 150 } };

@@ -12,8 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client_fake.h"
-#include "libclient/client.h"
+#include "client_kit.h"
 
 #define E	1	/* the context's engine */
 #define SOCK	handle_make(E, 1, 5)
@@ -49,26 +48,15 @@ static void taken(void)
 
 static int begin(void **state)
 {
-	struct mtcp_conf c = { .num_cores = 2, .max_concurrency = 200 };
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = 80 };
 	struct mtcp_ticket ticket;
-	union fake_cmd cmd;
 
 	(void)state;
-	fake_start(&f, NULL);
-	mtcp_setconf(&c);
-	assert_int_equal(mtcp_init(NULL), 0);
-	m = mtcp_create_context(1);
-	assert_non_null(m);
-	a.sin_addr.s_addr = inet_addr("10.0.0.2");
-	s = mtcp_socket(m, AF_INET, SOCK_STREAM, 0);
-	mtcp_connect(m, s, (struct sockaddr *)&a, sizeof(a));
-	assert_true(fake_find(&f, 0, E, CMD_CONNECT, &cmd));
-	cookie = cmd.connect.cookie;
-	event(EVENT_CONNECTED);
+	m = kit_begin(&f);
+	s = kit_connect(m);
+	cookie = kit_cookie(m, s);
 	fake_grant(&f, 0, E, BLOCK_SMALL, 12);
 	fake_grant(&f, 0, E, BLOCK_LARGE, 12);
-	ctx_progress(m);
+	kit_connected(&f, m, s, SOCK, 1000);
 	assert_int_equal(mtcp_share(m, s, OTHER, &ticket), 0);
 	fake_skip(&f, 0);
 	return 0;
@@ -77,9 +65,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	mtcp_destroy_context(m);
-	mtcp_destroy();
-	fake_stop(&f);
+	kit_end(&f, m);
 	return 0;
 }
 

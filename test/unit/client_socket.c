@@ -13,31 +13,22 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "client_fake.h"
-#include "libclient/client.h"
+#include "client_kit.h"
 
 static struct fake f;
 static mctx_t m;
 
 static int begin(void **state)
 {
-	struct mtcp_conf c = { .num_cores = 2, .max_concurrency = 200 };
-
 	(void)state;
-	fake_start(&f, NULL);
-	mtcp_setconf(&c);
-	assert_int_equal(mtcp_init(NULL), 0);
-	m = mtcp_create_context(1);
-	assert_non_null(m);
+	m = kit_begin(&f);
 	return 0;
 }
 
 static int end(void **state)
 {
 	(void)state;
-	mtcp_destroy_context(m);
-	mtcp_destroy();
-	fake_stop(&f);
+	kit_end(&f, m);
 	return 0;
 }
 
@@ -60,25 +51,12 @@ static void progress(void)
 
 static int connected(uint32_t *cookie, uint32_t limit)
 {
-	struct sockaddr_in a = address("10.0.0.2", 80);
-	struct event ev = { .type = EVENT_CONNECTED };
-	union fake_cmd c;
-	int s = mtcp_socket(m, AF_INET, SOCK_STREAM, 0);
+	int s = kit_connect(m);
 
-	assert_int_equal(mtcp_connect(m, s, (struct sockaddr *)&a, sizeof(a)),
-			 -1);
-	assert_int_equal(errno, EINPROGRESS);
-	assert_true(fake_find(&f, 0, 1, CMD_CONNECT, &c));
-	*cookie = ev.cookie = c.connect.cookie;
-	ev.sock = SOCK;
-	ev.connected.local_port = htons(1234);
-	ev.connected.local_v4 = inet_addr("10.0.0.1");
-	ev.limit = limit;
-	fake_event(&f, 0, 1, &ev);
+	*cookie = kit_cookie(m, s);
 	fake_grant(&f, 0, 1, BLOCK_SMALL, 12);
 	fake_grant(&f, 0, 1, BLOCK_LARGE, 12);
-	progress();
-	fake_skip(&f, 0);
+	kit_connected(&f, m, s, SOCK, limit);
 	return s;
 }
 

@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client_fake.h"
-#include "libclient/client.h"
+#include "client_kit.h"
 
 static struct fake f;
 static mctx_t m;
@@ -21,24 +20,15 @@ static mctx_t m;
 
 static int begin(void **state)
 {
-	struct mtcp_conf c = { .num_cores = 2, .max_concurrency = 200 };
-
 	(void)state;
-	memset(&f, 0, sizeof(f));
-	fake_start(&f, NULL);
-	mtcp_setconf(&c);
-	assert_int_equal(mtcp_init(NULL), 0);
-	m = mtcp_create_context(1);
-	assert_non_null(m);
+	m = kit_begin(&f);
 	return 0;
 }
 
 static int end(void **state)
 {
 	(void)state;
-	mtcp_destroy_context(m);
-	mtcp_destroy();
-	fake_stop(&f);
+	kit_end(&f, m);
 	return 0;
 }
 

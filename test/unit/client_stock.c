@@ -11,8 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client_fake.h"
-#include "libclient/client.h"
+#include "client_kit.h"
 
 #define CONNS	20
 #define LIMIT	(4u << 20)
@@ -25,22 +24,10 @@ static char big[1 << 20];
 
 static void connect_all(void)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = 80 };
-	union fake_cmd c;
-
-	a.sin_addr.s_addr = inet_addr("10.0.0.2");
 	for (uint32_t i = 0; i < CONNS; i++) {
-		struct event ev = { .type = EVENT_CONNECTED };
-
-		sock[i] = mtcp_socket(m, AF_INET, SOCK_STREAM, 0);
-		mtcp_connect(m, sock[i], (struct sockaddr *)&a, sizeof(a));
-		assert_true(fake_find(&f, 0, E, CMD_CONNECT, &c));
-		ev.cookie = c.connect.cookie;
-		ev.sock = handle_make(E, 1, i + 1);
-		ev.limit = LIMIT;
-		fake_event(&f, 0, E, &ev);
+		sock[i] = kit_connect(m);
+		kit_connected(&f, m, sock[i], handle_make(E, 1, i + 1), LIMIT);
 	}
-	ctx_progress(m);
 }
 
 /* The first bytes of a connection have a rule of their own. */
@@ -56,14 +43,8 @@ static void write_first_bytes(void)
 
 static int begin(void **state)
 {
-	struct mtcp_conf c = { .num_cores = 2, .max_concurrency = 200 };
-
 	(void)state;
-	fake_start(&f, NULL);
-	mtcp_setconf(&c);
-	assert_int_equal(mtcp_init(NULL), 0);
-	m = mtcp_create_context(1);
-	assert_non_null(m);
+	m = kit_begin(&f);
 	connect_all();
 	write_first_bytes();
 	return 0;
@@ -72,9 +53,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	mtcp_destroy_context(m);
-	mtcp_destroy();
-	fake_stop(&f);
+	kit_end(&f, m);
 	return 0;
 }
 
