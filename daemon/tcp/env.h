@@ -145,6 +145,7 @@ struct list_ends { uint32_t head, tail; };
 
 struct tcp_env {
 	struct tcp_config cfg;
+	bool tfo_periods;		/* cookies are of a half day (tcp_fastopen.c) */
 	const struct rss *rss;
 	uint32_t cc;			/* enum cmd_cc: of new connections */
 	uint32_t ack_rtt_us;		/* measured by this ACK; 0: none */

@@ -8,7 +8,10 @@
  *
  * A cookie is a keyed hash of the peer's address: it proves that the peer was
  * there once, so that nobody lets us work for an address that is not his.
- * All engines have the same key.  Off where a listener does not ask for it
+ * All engines have the same key.  The half day that it is of is part of what is
+ * hashed, so that a cookie is good for one half day or two (4.1.2); where the
+ * administrator gave the key, other hosts have it too, and a cookie is good while
+ * they keep it.  Off where a listener does not ask for it
  * (TCP_FASTOPEN), and no more connections than it says are begun this way
  * before their handshake is complete; further SYNs go the usual way.
  *
@@ -23,6 +26,7 @@
 #define PAUSE_MS	60000u
 #define PAUSES		6	/* doublings: about an hour */
 #define TFO_MSS		536	/* when the peer's is not known */
+#define PERIOD_US	(UINT64_C(43200) * 1000000)
 
 void tfo_init(struct tcp_env *env)
 {
@@ -34,16 +38,29 @@ void tfo_init(struct tcp_env *env)
 	part[0] = siphash(env->cfg.secret, "fastopen key 0", 14);
 	part[1] = siphash(env->cfg.secret, "fastopen key 1", 14);
 	memcpy(env->cfg.tfo_key, part, sizeof(part));
+	env->tfo_periods = true;
 }
 
 /* ---- server ---- */
 
+static uint64_t cookie_of(const struct tcp_env *env,
+			  const struct flow_tuple *tuple, uint64_t period)
+{
+	struct { struct ip_addr remote, local; uint64_t period; } in = {
+		tuple->remote, tuple->local, period };
+
+	return siphash(env->cfg.tfo_key, &in, sizeof(in));
+}
+
+static uint64_t period_of(const struct tcp_env *env)
+{
+	return env->tfo_periods ? env->now.us / PERIOD_US + 1 : 0;
+}
+
 void tfo_cookie(const struct tcp_env *env, const struct flow_tuple *tuple,
 		struct tcp_opts *o)
 {
-	struct { struct ip_addr remote, local; } in = { tuple->remote,
-							tuple->local };
-	uint64_t mac = siphash(env->cfg.tfo_key, &in, sizeof(in));
+	uint64_t mac = cookie_of(env, tuple, period_of(env));
 
 	memcpy(o->tfo, &mac, sizeof(mac));
 	o->tfo_len = sizeof(mac);
@@ -53,11 +70,13 @@ void tfo_cookie(const struct tcp_env *env, const struct flow_tuple *tuple,
 static bool cookie_good(const struct tcp_env *env,
 			const struct flow_tuple *tuple, const struct seg *s)
 {
-	struct tcp_opts o = { .has = 0 };
+	uint64_t period = period_of(env), mac;
 
-	tfo_cookie(env, tuple, &o);
-	return s->opt.tfo_len == o.tfo_len &&
-	       !memcmp(s->opt.tfo, o.tfo, o.tfo_len);
+	if (s->opt.tfo_len != sizeof(mac))
+		return false;
+	memcpy(&mac, s->opt.tfo, sizeof(mac));
+	return mac == cookie_of(env, tuple, period) ||
+	       (period && mac == cookie_of(env, tuple, period - 1));
 }
 
 enum tfo_answer tfo_syn(struct tcp_env *env, uint32_t listener,
