@@ -127,6 +127,16 @@ static void test_samples(void **state)
 	assert_int_not_equal(f.h.css_rounds, 0);
 }
 
+/* In CSS, which began at the third round's eighth ACK. */
+static void flow_slow(struct flow *f)
+{
+	flow_open(f);
+	flow_round(f, 20, 40000);
+	flow_round(f, 20, 40000);
+	flow_round(f, 20, 58000);
+	assert_int_not_equal(f->h.css_rounds, 0);
+}
+
 /* In CSS cwnd grows by a quarter; five rounds of it end slow start. */
 static void test_css(void **state)
 {
@@ -134,11 +144,7 @@ static void test_css(void **state)
 	uint32_t before = 0, rounds = 0;
 
 	(void)state;
-	flow_open(&f);
-	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 58000);	/* CSS begins at its eighth ACK */
-	assert_int_not_equal(f.h.css_rounds, 0);
+	flow_slow(&f);
 	while (f.w.ssthresh == CC_SSTHRESH_NONE && rounds < 10) {
 		before = f.w.cwnd;
 		flow_round(&f, before / MSS / 2, 58000);
@@ -158,11 +164,7 @@ static void test_resume(void **state)
 	uint32_t before;
 
 	(void)state;
-	flow_open(&f);
-	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 58000);
-	assert_int_not_equal(f.h.css_rounds, 0);
+	flow_slow(&f);
 	flow_round(&f, f.w.cwnd / MSS / 2, 41000);
 	assert_int_equal(f.h.css_rounds, 0);
 	before = f.w.cwnd;
@@ -211,11 +213,7 @@ static void test_stands(void **state)
 	struct flow f;
 
 	(void)state;
-	flow_open(&f);
-	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 40000);
-	flow_round(&f, 20, 58000);
-	assert_int_not_equal(f.h.css_rounds, 0);
+	flow_slow(&f);
 	for (uint32_t i = 0; i < 3; i++) {
 		for (uint32_t k = 0; k < 7; k++)
 			acked_at(&f, f.w.snd_una + MSS, 60000);
