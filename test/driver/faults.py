@@ -152,6 +152,22 @@ class Faults(Suite):
             self.alive()
         return "twice"
 
+    def backplane(self):
+        """A port without a cage: its link is the EEPROM's."""
+        self.unplug()
+        self.plug(**{"device-id": 0x10f7})
+        self.until("[ -e /dev/ps/xge0 ]")
+        self.alive()
+        out = self.sh(f"cat /sys/bus/pci/devices/{BUS}/device; ethtool xge0; "
+                      "dmesg | tail -8")
+        must("0x10f7" in out and "Port: Other" in out and
+             "Speed: 10000Mb/s" in out, out)
+        must("SFP+" not in out, out)
+        self.unplug()
+        self.plug()
+        self.until("[ -e /dev/ps/xge0 ]")
+        self.alive()
+
     def few_vectors(self):
         """A device of one interrupt vector, then of three."""
         self.mark()
@@ -200,11 +216,11 @@ class Faults(Suite):
 
 CASES = ("load", "eeprom", "never_starts", "never_stops", "no_module",
          "flapping", "hanging", "dma_fails", "interrupt_lost",
-         "link_interrupt_lost", "bus_errors", "few_vectors", "unplugged",
-         "quiet")
+         "link_interrupt_lost", "bus_errors", "backplane", "few_vectors",
+         "unplugged", "quiet")
 
 if __name__ == "__main__":
     kernel = sys.argv[1]
     sys.exit(play(f"L2 {kernel} faults", kernel, Faults, CASES, sys.argv[2:],
-                  ",bus=rp0,mark=on", limit=320,
+                  ",bus=rp0,mark=on", limit=420,
                   devices=["pcie-root-port,id=rp0,chassis=1,slot=1,x-speed=5"]))

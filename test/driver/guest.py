@@ -54,7 +54,7 @@ class Wire:
 class Guest:
     def __init__(self, kernel, nics, folder, limit=230, iommu=False,
                  initrd=None, devices=(), disks=(), append="", memory=768,
-                 patience=90, nodes=1):
+                 patience=180, nodes=1):
         """nics: list of (wire or netdev string, mac, extra properties).
 
         disks: files, which stay as they are; a guest with disks may boot again.

@@ -645,7 +645,12 @@ class Suite(guest.Suite):
         self.fails(f"psio-setup -d {disk} 2", "is no 82599")
         self.sh("rmmod ps_ixgbe")
         self.fails("list_devices", "no port in /dev/ps")
-        self.sh("insmod /lib/ps_ixgbe.ko queues=4; ip link set xge0 mtu 9710")
+        self.sh("insmod /lib/ps_ixgbe.ko named=1; "
+                f"[ ! -e /sys/bus/pci/devices/{BUS}/driver ]")
+        self.fails(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/bind",
+                   "No such device")
+        self.sh("rmmod ps_ixgbe; "
+                "insmod /lib/ps_ixgbe.ko queues=4; ip link set xge0 mtu 9710")
         self.alive()
 
     def no_memory(self):
@@ -770,7 +775,7 @@ def main():
                 [name for name in CASES if kinds.get(name, kind) == kind], only,
                 ",addr=2,mark=on", iommu=kind == "iommu",
                 append=" swiotlb=force" if kind == "swiotlb" else "",
-                limit=1100 if FULL else 880 if kernel == "debug" else 240)
+                limit=1100 if FULL else 880 if kernel == "debug" else 330)
 
 
 if __name__ == "__main__":
