@@ -36,7 +36,10 @@ class Samples(Suite):
         sent, back, lost = map(int, m.groups()[:3])
         seconds, mpps, least, mean, most = map(float, m.groups()[3:])
         must(sent == count and back + lost == sent, out)
-        must(abs(mpps - sent / seconds / 1e6) <= 0.05 * mpps + 2e-6, out)
+        # the seconds have three decimals
+        least_s, most_s = max(seconds - 0.0006, 1e-9), seconds + 0.0006
+        must(sent / most_s / 1e6 <= mpps * 1.01 + 2e-6, out)
+        must(mpps * 0.99 <= sent / least_s / 1e6 + 2e-6, out)
         must(0 < least <= mean <= most < seconds * 1e6 + 1000, out)
         return lost, least, mean, most
 
