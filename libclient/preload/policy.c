@@ -15,7 +15,10 @@
  */
 
 #define RULES_MAX	64
-#define DEFAULT_MOST	8	/* contexts, where nobody said how many */
+/* Contexts, where nobody said how many: two a processor, since threads of one
+ * that wake each other cost twice, and those that do little take one as well. */
+#define DEFAULT_LEAST	4
+#define DEFAULT_MOST	8
 
 struct rule {
 	bool mtcpd, listen, connect;
@@ -170,17 +173,17 @@ bool policy_fallback(void)
 	return getenv("MTCP_RUN_FALLBACK") != NULL;
 }
 
-/* As mtcp-run read it; without, one a processor. */
+/* As mtcp-run read it; without, by processors. */
 uint32_t policy_contexts(void)
 {
 	const char *env = getenv("MTCP_RUN_CONTEXTS");
 	unsigned long n = env ? strtoul(env, NULL, 10) : 0;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	long two = 2 * sysconf(_SC_NPROCESSORS_ONLN);
 
 	if (n >= 1 && n <= HOMES_MAX)
 		return (uint32_t)n;
-	return cpus < 1 ? 1 : cpus > DEFAULT_MOST ? DEFAULT_MOST :
-	       (uint32_t)cpus;
+	return two < DEFAULT_LEAST ? DEFAULT_LEAST :
+	       two > DEFAULT_MOST ? DEFAULT_MOST : (uint32_t)two;
 }
 
 void explain(int fd, const char *call, const struct sockaddr_in *in,
