@@ -162,7 +162,8 @@ row_socat()
 {
 	command -v socat >/dev/null || return 0
 	# -t: half a second of silence after the end is its own default
-	run socat socat -t 20 TCP-LISTEN:85,reuseaddr PIPE
+	# -b: it blocks in a write to its pipe when that has room for less
+	run socat socat -t 20 -b 4096 TCP-LISTEN:85,reuseaddr PIPE
 	sleep 1
 	in_peer timeout 20 socat -t 10 - "TCP:$IP_D:85" <"$TMP/www/big" \
 		>"$TMP/got" || fail "socat gives $?"
