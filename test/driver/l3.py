@@ -1,4 +1,4 @@
-"""l3.py KERNEL BUILD - the whole way: mtcpd on ps_ixgbe, stock ixgbe as its peer (layer L3)
+"""l3.py KERNEL [iommu] - the whole way: mtcpd on ps_ixgbe, stock ixgbe as its peer (layer L3)
 
 One guest, two virtual 82599s on one hub.  The first is ps_ixgbe's and mtcpd's
 (10.5.0.2), the second stock ixgbe's (10.5.0.1) in a network namespace of its
@@ -230,8 +230,9 @@ CASES = ("set_up", "errors", "serves", "fetches", "back", "two", "killed",
          "copied", "vlan", "taken", "quiet")
 
 if __name__ == "__main__":
-    kernel = sys.argv[1]
-    sys.exit(guest.play(f"L3 {kernel}", Suite, CASES, kernel, pair(),
+    kernel, iommu = sys.argv[1], "iommu" in sys.argv
+    sys.exit(guest.play(f"L3 {kernel}{' iommu' if iommu else ''}", Suite,
+                        CASES, kernel, pair(), iommu=iommu,
                         initrd=f"initrd-{kernel}-mtcpd",
                         limit=800 if FULL else 230,
                         memory=1280 if FULL else 768))

@@ -4,7 +4,8 @@
  *
  *	all PATH		attaches queues of the greatest size until there
  *				is no memory; says how many
- *	attach PATH STEP	attaches with each STEPth allocation failing
+ *	attach PATH STEP	attaches, and maps memory to send from, with each
+ *				STEPth allocation failing
  *	bind PCI STEP		as attach: the device is bound to the driver
  *
  * The latter two need a kernel with fault injection: /proc/self/fail-nth makes
@@ -16,12 +17,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "libps/ps.h"
 
 #define DRIVER	"/sys/bus/pci/drivers/ps_ixgbe/"
 #define NTH_MAX	4000
+
+static uint8_t *memory;		/* PS_REGION_STEP, there before anything fails */
 
 /* Maps nothing: this process must not need memory itself. */
 static int all(const char *path)
@@ -78,8 +82,15 @@ static int attach_once(int fd)
 {
 	struct ps_attach a = { .version = PS_UAPI_VERSION, .rx_slots = 64,
 		.tx_slots = 64 };
+	struct ps_map m = { .addr = (uintptr_t)memory, .bytes = PS_REGION_STEP };
+	int r;
 
-	return ioctl(fd, PS_IOC_ATTACH, &a) < 0 ? -errno : 0;
+	if (ioctl(fd, PS_IOC_ATTACH, &a) < 0)
+		return -errno;
+	r = ioctl(fd, PS_IOC_MAP, &m) < 0 ? -errno : 0;
+	if (r < 0)
+		ioctl(fd, PS_IOC_DETACH);
+	return r;
 }
 
 static int bind_once(int fd, const char *pci)
@@ -93,8 +104,11 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "all"))
 		return all(argv[2]);
-	if (argc != 4)
+	memory = mmap(NULL, 2 * PS_REGION_STEP, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (argc != 4 || memory == MAP_FAILED)
 		return 2;
+	memory += -(uintptr_t)memory & (PS_REGION_STEP - 1);
 	binds = !strcmp(argv[1], "bind");
 	nth = open("/proc/self/fail-nth", O_RDWR);
 	fd = binds ? open(DRIVER "bind", O_WRONLY) : open(argv[2], O_RDWR);
