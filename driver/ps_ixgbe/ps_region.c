@@ -24,7 +24,7 @@ struct pinned {
 	struct ps_region r;		/* first: the table has these */
 	struct mm_struct *mm;		/* whose pinned_vm has the pages */
 	struct page **page;
-	unsigned long pages;
+	long pages, pinned;
 	dma_addr_t *dma;		/* of each unit */
 	unsigned long mapped;		/* units */
 };
@@ -34,8 +34,10 @@ static struct pinned *pinned_at(const struct ps_mem *m, u32 number)
 	return container_of(m->regions.region[number], struct pinned, r);
 }
 
-static void pinned_free(struct pinned *g)
+static void unpin(struct pinned *g)
 {
+	if (g->pinned > 0)
+		unpin_user_pages(g->page, g->pinned);
 	atomic64_sub(g->pages, &g->mm->pinned_vm);
 	mmdrop(g->mm);
 	kvfree(g->page);
@@ -43,49 +45,31 @@ static void pinned_free(struct pinned *g)
 	kfree(g);
 }
 
-static void unpin(struct pinned *g)
-{
-	unpin_user_pages(g->page, g->pages);
-	pinned_free(g);
-}
-
-/* As others that pin for long; not locked_vm, whose lock is mmap_lock. */
-static bool within_limit(const struct pinned *g)
+/* Counted in pinned_vm, as RDMA's: locked_vm has mmap_lock for its lock. */
+static int pin(struct pinned *g, const struct ps_map *a)
 {
 	unsigned long most = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
 
-	return (unsigned long)atomic64_read(&g->mm->pinned_vm) <= most ||
-	       capable(CAP_IPC_LOCK);
-}
-
-static struct pinned *pin(const struct ps_map *a)
-{
-	struct pinned *g = kzalloc(sizeof(*g), GFP_KERNEL);
-	int got = -ENOMEM;
-
-	if (!g)
-		return ERR_PTR(-ENOMEM);
 	g->r.bytes = a->bytes;
 	g->pages = a->bytes >> PAGE_SHIFT;
 	g->mm = current->mm;
 	mmgrab(g->mm);
-	atomic64_add(g->pages, &g->mm->pinned_vm);
-	if (within_limit(g))
-		g->page = kvcalloc(g->pages, sizeof(*g->page), PS_GFP);
-	if (g->page)
-		got = pin_user_pages_fast(a->addr, g->pages, FOLL_LONGTERM,
-					  g->page);
-	if (got == g->pages)
-		return g;
-	if (got > 0)
-		unpin_user_pages(g->page, got);
-	pinned_free(g);
-	return ERR_PTR(got < 0 ? got : -EFAULT);
+	if (atomic64_add_return(g->pages, &g->mm->pinned_vm) > most &&
+	    !capable(CAP_IPC_LOCK))
+		return -ENOMEM;
+	g->page = kvcalloc(g->pages, sizeof(*g->page), PS_GFP);
+	if (!g->page)
+		return -ENOMEM;
+	g->pinned = pin_user_pages_fast(a->addr, g->pages, FOLL_LONGTERM,
+					g->page);
+	if (g->pinned < 0)
+		return g->pinned;
+	return g->pinned == g->pages ? 0 : -EFAULT;
 }
 
 static bool steps_are_whole(const struct pinned *g)
 {
-	unsigned long i;
+	long i;
 
 	for (i = 0; i < g->pages; i++)
 		if (page_to_pfn(g->page[i]) !=
@@ -136,10 +120,9 @@ static int free_number(struct ps_regions *r)
 	if (!r->region)
 		return -ENOMEM;
 	r->count = PS_REGIONS_MAX + 1;
-	for (i = 1; i < r->count; i++)
-		if (!r->region[i])
-			return i;
-	return -ENOSPC;
+	for (i = 1; i < r->count && r->region[i]; i++)
+		;
+	return i < r->count ? i : -ENOSPC;
 }
 
 /* q->lock held. */
@@ -174,12 +157,15 @@ int ps_region_map(struct ps_queue *q, struct ps_map *a)
 	    (a->addr | a->bytes) % PS_REGION_STEP ||
 	    a->addr + a->bytes < a->addr)
 		return -EINVAL;
-	g = pin(a);
-	if (IS_ERR(g))
-		return PTR_ERR(g);
-	mutex_lock(&q->lock);
-	r = add(q, g, a);
-	mutex_unlock(&q->lock);
+	g = kzalloc(sizeof(*g), GFP_KERNEL);
+	if (!g)
+		return -ENOMEM;
+	r = pin(g, a);
+	if (r == 0) {
+		mutex_lock(&q->lock);
+		r = add(q, g, a);
+		mutex_unlock(&q->lock);
+	}
 	if (r < 0)
 		unpin(g);
 	return r;

@@ -35,9 +35,12 @@ int ps_give(struct ps_owners *o, __u32 buf, enum ps_owner from)
 
 int ps_region_take(const struct ps_regions *r, const struct ps_slot *s)
 {
-	struct ps_region *g = s->hash < r->count ? r->region[s->hash] : 0;
 	__u64 end = (__u64)s->buf + s->len;
+	struct ps_region *g;
 
+	if (s->hash >= r->count)
+		return -1;
+	g = r->region[s->hash];
 	if (!g || end > g->bytes || g->sending == ~0u ||
 	    s->buf >> g->unit_log2 != (end - 1) >> g->unit_log2)
 		return -1;

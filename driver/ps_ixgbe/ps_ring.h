@@ -97,8 +97,7 @@ int ps_take(struct ps_owners *o, __u32 buf, enum ps_owner owner);
 /* Gives @buf back to the user; @from must own it.  0, or -1 if it does not. */
 int ps_give(struct ps_owners *o, __u32 buf, enum ps_owner from);
 
-/* Counts region slot @s in.  0, or -1: there is no such region, or the slot is
- * not within one of its units. */
+/* Counts region slot @s in.  0, or -1: not within one unit of a region. */
 int ps_region_take(const struct ps_regions *r, const struct ps_slot *s);
 
 /* The chip has let go of a slot of region @number. */

@@ -449,8 +449,9 @@ class Suite(guest.Suite):
             elif how == "unbind":
                 self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/unbind; "
                         "wait")
-                must("No such device, 4096 KiB" in self.sh("cat /tmp/out"),
-                     "the memory did not stay pinned")
+                # on a slow machine the hang was noticed before
+                out = self.sh("cat /tmp/out")
+                must(re.search("No such device.*, 4096 KiB", out), out)
                 self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/bind")
             else:       # the transmit hang is noticed
                 self.sh("wait")

@@ -225,6 +225,7 @@ static void every_byte_goes_out(void **state)
 			assert_payload(p, n);
 			assert_int_equal(in_all, 0);	/* it has come back */
 			assert_int_equal(q->now->lent, 0);
+			assert_int_equal(F->wrong, 0);
 		}
 		for (uint16_t s = 1; s <= SPANS; s++)
 			assert_int_equal(ops->unmap(&q->q, s), 0);
