@@ -386,7 +386,7 @@ static int join_twin(struct mtcp_context *x, struct slot *s, int sockid,
 
 /* The stream socket @s becomes a listener. */
 static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
-			   uint32_t backlog, bool brothers)
+			   uint32_t backlog)
 {
 	struct conn *c = conn_at(&x->conns, s->obj);
 	struct listener *l;
@@ -404,7 +404,6 @@ static int start_listening(struct mtcp_context *x, struct slot *s, int sockid,
 	clear(l, sockid);
 	l->port = c->local_port;
 	l->backlog = backlog;
-	l->brothers = brothers;
 	memcpy(l->addr, c->local, 16);
 	l->opts = c->opts;
 	if (!x->at)
@@ -439,8 +438,7 @@ MTCP_PUBLIC int mtcp_listen(mctx_t mctx, int sockid, int backlog)
 		return -1;
 	}
 	ctx_check(x);
-	err = start_listening(x, s, sockid,
-			      backlog > 0 ? (uint32_t)backlog : 1, false);
+	err = start_listening(x, s, sockid, backlog > 0 ? (uint32_t)backlog : 1);
 	ctx_publish(x);
 	if (!err)
 		return 0;
@@ -464,13 +462,13 @@ int listener_branch(struct mtcp_context *x, int id, struct mtcp_context *to)
 	c->flags |= CONN_BOUND;
 	if (l->opts)
 		c->opts = opts_copy(l->opts);
-	err = start_listening(to, &to->ids.slot[new], new, l->backlog, true);
+	err = start_listening(to, &to->ids.slot[new], new, l->backlog);
 	ctx_publish(to);
 	if (err) {
 		mtcp_close(to, new);
 		return err;
 	}
-	l->brothers = true;
+	l->brothers = to->listeners[to->ids.slot[new].obj]->brothers = true;
 	return new;
 }
 

@@ -288,10 +288,16 @@ END
 	[ "$n" -ge 2 ] || fail "listener: $n thread accepts"
 	contexts listener 4
 	no_lock_shared listener
-	for word in hang die die name close; do
+	for word in hang die die name; do
 		ask 89 20 $word >/dev/null ||
 			fail "listener: not all are answered, then $word"
 	done
+	kill -9 "$MTCPD_PID_d"
+	wait_until 50 gone "$MTCPD_PID_d" || fail "mtcpd lives on"
+	sleep 1		# its threads let go of the pid file a little later
+	mtcpd_start d
+	wait_until 100 at_port 89 || fail "listener: no answer afterwards"
+	ask 89 20 close >/dev/null || fail "listener: wrong answers afterwards"
 	at_port 89 && fail "listener: it listens, closed"
 	kill_run
 	for word in fork name; do
@@ -300,7 +306,7 @@ END
 		ask 89 10 $word >/dev/null || fail "listener: $word"
 	done
 	end "one listener in four threads' epoll sets" \
-		"a context each and no lock shared; threads that hang or end, close" \
+		"a context each and no lock shared; threads that hang or end, kill -9 of mtcpd, close" \
 		89
 }
 

@@ -174,6 +174,29 @@ static double face_writes(void)
 	return (cpu_ns() - t) / CALLS;
 }
 
+/* The same of a connection that another process may take at any time, as after
+ * fork(), and after exec() of those that did not fork (take.c). */
+static double shared(double (*round)(void))
+{
+	struct conn *c = ctx_conn(home_context(0), sock);
+	double t;
+
+	c->listener = CONN_INHERITED;
+	t = round();
+	c->listener = 0;
+	return t;
+}
+
+static double shared_reads(void)
+{
+	return shared(face_reads);
+}
+
+static double shared_writes(void)
+{
+	return shared(face_writes);
+}
+
 /* PAIRS connections wait to be accepted. */
 static void give_conns(void)
 {
@@ -238,21 +261,31 @@ static double least(double (*round)(void), double so_far)
 	return t < so_far ? t : so_far;
 }
 
-static void compare(const char *what, double (*library)(void),
-		    double (*face)(void), double most, double loose)
+static const char *const of_face[] = { "library", "POSIX face" };
+static const char *const of_shared[] = { "one process's", "after fork or exec" };
+
+static void compare_two(const char *what, const char *const names[2],
+			double (*one)(void), double (*other)(void),
+			double most, double loose)
 {
 	double a = 1e9, b = 1e9;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		a = least(library, a);
-		b = least(face, b);
+		a = least(one, a);
+		b = least(other, b);
 	}
-	print_message("%s: library %.0f ns, POSIX face %.0f ns, %.0f more\n",
-		      what, a, b, b - a);
+	print_message("%s: %s %.0f ns, %s %.0f ns, %.0f more\n", what,
+		      names[0], a, names[1], b, b - a);
 	if (!tight())
 		most = loose * SLOWER;
 	if (b - a > most)
 		fail_msg("%s: %.0f ns more, not %.0f", what, b - a, most);
+}
+
+static void compare(const char *what, double (*library)(void),
+		    double (*face)(void), double most, double loose)
+{
+	compare_two(what, of_face, library, face, most, loose);
 }
 
 static void reading(void **state)
@@ -265,6 +298,13 @@ static void writing(void **state)
 {
 	(void)state;
 	compare("write", library_writes, face_writes, 100, 1000);
+}
+
+static void sharing(void **state)
+{
+	(void)state;
+	compare_two("read", of_shared, face_reads, shared_reads, 150, 1500);
+	compare_two("write", of_shared, face_writes, shared_writes, 150, 1500);
 }
 
 static void sockets(void **state)
@@ -361,6 +401,7 @@ int main(void)
 		cmocka_unit_test(sockets),	/* the others skip commands */
 		cmocka_unit_test(reading),
 		cmocka_unit_test(writing),
+		cmocka_unit_test(sharing),
 		cmocka_unit_test(large_sets),
 		cmocka_unit_test(a_million),
 	};
