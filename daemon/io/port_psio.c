@@ -219,7 +219,8 @@ static void sync_queue(struct psio_queue *q, mono_t now)
 	counter_add(&q->q.stats.syscalls, 1);
 	q->unsent = false;
 	psio_collect(q->now);
-	q->look = mono_add(now, PSIO_LOOK_US);
+	q->look = mono_add(now, ps_unsent(q->now->h) ? PSIO_AGAIN_US :
+						       PSIO_LOOK_US);
 	tell(q);
 	check(q, rc, now);
 }
@@ -410,8 +411,10 @@ static mono_t psio_next_due(struct port_queue *port)
 {
 	struct psio_queue *q = psio_queue(port);
 
+	if (!q->now)
+		return q->retry;
 	/* The chip tells nobody who sleeps that it has sent. */
-	return !q->now ? q->retry : q->now->lent ? q->look : MONO_NEVER;
+	return q->now->lent || ps_unsent(q->now->h) ? q->look : MONO_NEVER;
 }
 
 static bool psio_link_up(struct port *port)

@@ -32,6 +32,7 @@
 #define PSIO_RUN_BUFS	9u	/* FRAME_HEADROOM + header + PSIO_TSO_MAX */
 #define PSIO_RETRY_US	1000000u
 #define PSIO_LOOK_US	10000u	/* while something is lent and nothing comes */
+#define PSIO_AGAIN_US	200u	/* while the chip has no room for what is put */
 #define PSIO_PARTS	24u	/* of a frame; TCP's pieces are fewer */
 
 _Static_assert(PSIO_RUN_BUFS * PS_BUF_BYTES >=
@@ -88,7 +89,7 @@ struct psio_queue {
 	bool unsent;		/* put since the last call */
 	bool told;		/* that memory could not be mapped */
 	struct psio_span *span;	/* PORT_SPANS of them, when there is one */
-	mono_t look;		/* for what is lent and with the chip */
+	mono_t look;		/* for what is lent, or put and not taken */
 	struct ps_chunk chunk;
 };
 

@@ -365,6 +365,13 @@ int ps_put(struct ps_handle *h, const struct ps_slot *slots, uint32_t n)
 	return 0;
 }
 
+bool ps_unsent(const struct ps_handle *h)
+{
+	const struct ps_ring *r = &h->ring[PS_RING_TX];
+
+	return ps_ring_space(r) != (int)r->mask + 1;
+}
+
 int ps_sync(struct ps_handle *h)
 {
 	int e;

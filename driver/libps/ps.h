@@ -19,6 +19,7 @@
  *	ps_reserve		the last n buffers are the caller's for good
  *	ps_put			a frame's slots onto the ring, without a call
  *	ps_sync			one call: sends them, brings received ones
+ *	ps_unsent		some were left: call again soon
  *	ps_returned		reserved buffers that were sent
  *	ps_give_back		a received buffer that was kept
  *	ps_map, ps_unmap	memory that the chip reads where it lies
@@ -121,6 +122,10 @@ int ps_unmap(struct ps_handle *h, int region);
 
 /* A whole frame of @n slots joins the ring; 0, or -ENOSPC with none taken. */
 int ps_put(struct ps_handle *h, const struct ps_slot *slots, uint32_t n);
+
+/* Are there slots that the last call left: a call's share was more, or the chip
+ * had no room?  Nobody is woken for them. */
+bool ps_unsent(const struct ps_handle *h);
 
 /* Moves both directions, as a receive that finds the ring empty does. */
 int ps_sync(struct ps_handle *h);

@@ -277,7 +277,12 @@ static void comes_home_when_it_may(void **state)
 	assert_int_equal(ops->arm(&q->q, &fd, 1), 1);
 	/* asleep it looks again soon, and then the engine has a turn */
 	assert_true(ops->next_due(&q->q).us < mono_now().us + 20000);
-	F->holds = false;
+	F->full = true;		/* sooner, if the chip has no room */
+	send_now(build(&p, 1, &mask));
+	assert_int_equal(in_all, 2);
+	assert_int_equal(ops->arm(&q->q, &fd, 1), 1);
+	assert_true(ops->next_due(&q->q).us < mono_now().us + 1000);
+	F->full = F->holds = false;
 	assert_int_equal(ops->arm(&q->q, &fd, 1), -EAGAIN);
 	assert_int_equal(in_all, 0);
 	assert_int_equal(ops->next_due(&q->q).us, MONO_NEVER.us);

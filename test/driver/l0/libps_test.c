@@ -509,8 +509,11 @@ static void regions_are_sent_from(void)
 	r = ps_map(h, at, PS_REGION_STEP, &unit);
 	CHECK(r == 1 && unit == 4096);
 	s[1].hash = s[2].hash = (uint32_t)r;
-	F->holds = true;
-	CHECK(ps_put(h, s, 3) == 0 && ps_sync(h) == 0);
+	F->holds = F->full = true;
+	CHECK(!ps_unsent(h) && ps_put(h, s, 3) == 0 && ps_unsent(h));
+	CHECK(ps_sync(h) == 0 && ps_unsent(h));
+	F->full = false;
+	CHECK(ps_sync(h) == 0 && !ps_unsent(h));
 	CHECK(ps_returned(h, bufs, 8) == 0);
 	CHECK(ps_unmap(h, r) == -EBUSY);
 	F->holds = false;

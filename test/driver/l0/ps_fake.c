@@ -202,7 +202,7 @@ static void transmit(struct fake *f)
 	struct ps_ring *r = &f->ring[PS_RING_TX];
 	int n;
 
-	while ((n = ps_frame_copy(r, ps_ring_peek(r), 9728, s)) != 0) {
+	while (!f->full && (n = ps_frame_copy(r, ps_ring_peek(r), 9728, s)) != 0) {
 		ps_ring_release(r, (uint32_t)(n < 0 ? -n : n));
 		f->wrong += n < 0;
 		for (int i = 0; i < n; i++) {

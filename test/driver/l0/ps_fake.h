@@ -49,6 +49,7 @@ struct fake {
 	int region_error;		/* errno of MAP */
 	uint32_t unit_log2;		/* of the next region */
 	bool copies, holds;		/* no descriptors; sent is not returned */
+	bool full;			/* the chip takes nothing */
 	void (*sent)(struct fake *f, const struct ps_slot *s, int n);
 };
 
