@@ -442,19 +442,19 @@ class Suite(guest.Suite):
         for how in ("kill", "unbind", "reset", "kill"):
             self.sh("rm -f /tmp/out")
             self.g.start(f"ps_zero /dev/ps/xge0 hold {BUS} >/tmp/out 2>&1 &")
-            self.sh("i=0; until grep -q holds /tmp/out || [ $i -gt 200 ]; do "
-                    "usleep 20000; i=$((i + 1)); done; grep holds /tmp/out")
+            self.sh("i=0; until grep -q holds /tmp/out || [ $i -gt 900 ]; do "
+                    "usleep 20000; i=$((i + 1)); done; grep holds /tmp/out", 90)
             if how == "kill":
                 self.sh(f"kill -9 $!; wait $!; ps_poke {BUS} 4a80 {dmatx}")
             elif how == "unbind":
                 self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/unbind; "
-                        "wait")
+                        "wait", 90)
                 # on a slow machine the hang was noticed before
                 out = self.sh("cat /tmp/out")
                 must(re.search("No such device.*, 4096 KiB", out), out)
                 self.sh(f"echo {BUS} >/sys/bus/pci/drivers/ps_ixgbe/bind")
             else:       # the transmit hang is noticed
-                self.sh("wait")
+                self.sh("wait", 90)
                 must("No such device or address, 4096 KiB" in
                      self.sh("cat /tmp/out"), "no reset")
             must(how == "kill" or "zero: 0 failures" in

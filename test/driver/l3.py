@@ -130,7 +130,7 @@ class Suite(guest.Suite):
         self.daemon(1)
         self.serve()
         self.fetch("8")
-        must(self.lent() > 8 << 20, "copied")
+        must(self.lent() > 7 << 20, "copied")
         self.stop()
 
     def copied(self):
