@@ -227,7 +227,7 @@ def pair(more=""):
 
 class Suite:
     """What a guest's cases have in common; each is a method."""
-    patience = 30
+    patience = 90
 
     def __init__(self, guest):
         self.g = guest
