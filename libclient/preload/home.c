@@ -94,6 +94,7 @@ static void enter(void)
 {
 	int state;
 
+	signals_hold();
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	inside = true;
 	atomic_signal_fence(memory_order_seq_cst);
@@ -108,6 +109,7 @@ static void leave(void)
 	atomic_signal_fence(memory_order_seq_cst);
 	inside = false;
 	pthread_setcancelstate(state, NULL);
+	signals_release();
 }
 
 void home_lock(uint32_t home)

@@ -157,15 +157,26 @@ static int look(struct round *r)
 	return count;
 }
 
+/* A mask lets signals through even if there is no time to wait.  Handlers run
+ * under it, or not at all, hence without the lock. */
+static int let_through(const struct round *r, const sigset_t *mask)
+{
+	const struct timespec none = { 0 };
+	int err;
+
+	home_unlock();
+	err = real()->ppoll(NULL, 0, &none, mask) < 0 ? -errno : 0;
+	home_lock(r->home);
+	return err;
+}
+
 static int rounds(struct round *r, uint64_t until, const sigset_t *mask)
 {
 	struct waiter *w = waiter_self();
-	const struct timespec none = { 0 };
 	int n = look(r), err = 0;
 
-	/* A mask lets signals through even if there is no time to wait. */
-	if (!n && !until && mask && real()->ppoll(NULL, 0, &none, mask) < 0)
-		return -errno;
+	if (!n && !until && mask)
+		return let_through(r, mask);
 	while (!n && !err && until) {
 		for (nfds_t i = 0; i < r->n; i++)
 			if (r->f[i])
@@ -185,9 +196,11 @@ static int mixed(struct pollfd *p, nfds_t n, uint64_t until,
 	struct round r = { .p = p, .n = n };
 	int count = -ENOMEM;
 
+	signals_hold();
 	r.k = malloc((n + WAIT_FDS) * sizeof(*r.k));
 	r.f = malloc(n * sizeof(struct file *));
 	r.l = malloc(n * sizeof(*r.l));
+	signals_release();
 	if (r.k && r.f && r.l) {
 		lock_round(&r);
 		split(&r);
@@ -197,9 +210,11 @@ static int mixed(struct pollfd *p, nfds_t n, uint64_t until,
 				file_put(r.f[i]);
 		home_unlock();
 	}
+	signals_hold();
 	free(r.k);
 	free(r.f);
 	free(r.l);
+	signals_release();
 	if (count >= 0)
 		return count;
 	errno = -count;
@@ -299,6 +314,16 @@ static int scatter(int n, fd_set *const set[3], const struct pollfd *p,
 	return total;
 }
 
+static void set_free(struct pollfd *p)
+{
+	int saved = errno;
+
+	signals_hold();
+	free(p);
+	signals_release();
+	errno = saved;
+}
+
 PUBLIC int pselect(int n, fd_set *r, fd_set *w, fd_set *e,
 		   const struct timespec *ts, const sigset_t *mask)
 {
@@ -309,14 +334,16 @@ PUBLIC int pselect(int n, fd_set *r, fd_set *w, fd_set *e,
 
 	if (inside || n <= 0 || !context_any())
 		return real()->pselect(n, r, w, e, ts, mask);
+	signals_hold();
 	p = malloc((size_t)n * sizeof(*p));
+	signals_release();
 	if (!p) {
 		errno = ENOMEM;
 		return -1;
 	}
 	count = gather(n, set, p);
 	if (!any_ours(p, count)) {
-		free(p);
+		set_free(p);
 		return real()->pselect(n, r, w, e, ts, mask);
 	}
 	found = mixed(p, count, until_of_ts(ts), mask);
@@ -327,7 +354,7 @@ PUBLIC int pselect(int n, fd_set *r, fd_set *w, fd_set *e,
 		}
 	if (found >= 0)
 		found = scatter(n, set, p, count);
-	free(p);
+	set_free(p);
 	return found;
 }
 

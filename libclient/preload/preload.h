@@ -42,8 +42,9 @@
  *            contexts' pipes too, and wakes the others for what it finds
  *            (wait.c).
  * Signals    While a thread is inside libmtcpclient (`inside`), interposers
- *            pass straight to the kernel; a handler that interrupts it gets
- *            EAGAIN on mtcp sockets.
+ *            pass straight to the kernel, and the program's handlers wait
+ *            (handler.c); one that was installed past libc gets EAGAIN on mtcp
+ *            sockets.
  */
 #ifndef PRELOAD_H
 #define PRELOAD_H
@@ -125,6 +126,8 @@ struct real {
 			    const posix_spawn_file_actions_t *actions,
 			    const posix_spawnattr_t *attr, char *const argv[],
 			    char *const envp[]);
+	int (*sigaction)(int sig, const struct sigaction *act,
+			 struct sigaction *old);
 	int (*system)(const char *command);
 	FILE *(*popen)(const char *command, const char *mode);
 	int (*pclose)(FILE *f);
@@ -199,6 +202,33 @@ struct group {
 extern __thread bool inside __attribute__((tls_model("initial-exec")));
 /* That of this group; NULL: none. */
 extern __thread struct group *held __attribute__((tls_model("initial-exec")));
+
+/* ---- handler.c: the program's signal handlers ---- */
+
+/* This thread has a lock, or is in the heap: handlers wait. */
+extern __thread uint32_t holding __attribute__((tls_model("initial-exec")));
+extern __thread bool signals_waiting
+	__attribute__((tls_model("initial-exec")));
+/* Lets them run. */
+void signals_late(void);
+/* A sleep begins: which handlers run from here on? */
+void handlers_begin(void);
+bool handlers_ran(void);
+/* -EINTR: did all that ran ask for restart? */
+bool handlers_restart(void);
+
+static inline void signals_hold(void)
+{
+	holding++;
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void signals_release(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (!--holding && signals_waiting)
+		signals_late();
+}
 
 /* ---- home.c: contexts, and who locks what ---- */
 

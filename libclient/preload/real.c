@@ -32,7 +32,7 @@ static void fill(void)
 	FIND(fdopen); FIND(fileno); FIND(vdprintf); FIND(syscall);
 	FIND(execve); FIND(execvpe); FIND(fexecve);
 	FIND(posix_spawn); FIND(posix_spawnp);
-	FIND(system); FIND(popen); FIND(pclose);
+	FIND(sigaction); FIND(system); FIND(popen); FIND(pclose);
 }
 
 const struct real *real(void)

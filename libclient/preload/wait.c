@@ -348,8 +348,12 @@ static int sleep_unlocked(struct sleep s, struct pollfd *k, nfds_t n,
 
 	level++;
 	pthread_cleanup_push(cancelled, &s);
+	handlers_begin();
 	home_unlock();
-	err = poll_until(k, n, end, mask) < 0 ? -errno : 0;
+	if (handlers_ran())		/* it came a moment ago */
+		err = -EINTR;
+	else
+		err = poll_until(k, n, end, mask) < 0 ? -errno : 0;
 	home_lock(s.home);
 	pthread_cleanup_pop(0);
 	level--;
@@ -414,21 +418,6 @@ int wait_sleep(uint32_t home, struct pollfd *k, nfds_t n, uint64_t until_us,
 	return err;
 }
 
-/* Do all handlers ask for restart?  A signal came; which one, nobody says. */
-static bool all_restart(void)
-{
-	struct sigaction sa;
-
-	for (int i = 1; i < NSIG; i++) {
-		if (sigaction(i, NULL, &sa) || sa.sa_handler == SIG_DFL ||
-		    sa.sa_handler == SIG_IGN)
-			continue;
-		if (!(sa.sa_flags & SA_RESTART))
-			return false;
-	}
-	return true;
-}
-
 int wait_file(struct file *f, int kfd, uint64_t until_us)
 {
 	struct pollfd k[1 + WAIT_FDS];
@@ -443,7 +432,7 @@ int wait_file(struct file *f, int kfd, uint64_t until_us)
 	if (f->sock < 0)
 		err = -EBADF;		/* closed meanwhile */
 	file_put(f);
-	if (err == -EINTR && until_us == FOREVER && all_restart())
+	if (err == -EINTR && until_us == FOREVER && handlers_restart())
 		return 0;
 	return err == -ETIMEDOUT ? -EAGAIN : err;
 }

@@ -127,6 +127,17 @@ row_signal()
 	row_ok "a signal in epoll_wait()" "redis ends by SIGTERM in order"
 }
 
+# Two timers' signals, whose handlers use sockets, and fork in the middle of calls.
+row_handler()
+{
+	run handler "$(bin handler)" 7008
+	wait_until 50 at_port 7008 || fail "handler: no answer"
+	echoes 7008 "$(count 300 1000)"
+	alive "$RUN_PID" || fail "handler: it ended"
+	end "signal handlers that fork and use sockets" \
+		"at any moment of a call: exact echoes" 7008
+}
+
 # Initial sequence numbers differ, and not by a constant (RFC 6528).
 row_numbers()
 {
@@ -253,5 +264,5 @@ time.sleep(20)' "$IP_D"
 }
 
 [ $# -gt 0 ] ||
-	set -- late reset port attaches signal numbers ends apart idle
+	set -- late reset port attaches signal handler numbers ends apart idle
 rows "$@"
